@@ -1,0 +1,1 @@
+"""The autoscaler: how many replicas, why, and making them real."""

@@ -1,0 +1,1 @@
+"""Pure scaling decisions: observation, policy, state and clock in; decision with reason out."""

@@ -1,0 +1,1 @@
+"""What makes replicas real: local processes now."""

@@ -1,0 +1,1 @@
+"""The sample service of `tidegate demo`."""

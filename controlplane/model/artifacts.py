@@ -1,0 +1,117 @@
+"""What to run: containers, probes, environment, and the artifact records that hold them."""
+
+from typing import ClassVar
+
+import msgspec
+
+from controlplane.model.kinds import Kind, Record
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """A health check of a container (contract 2.3 ProbeConfig; defaults are the contract's)."""
+
+    path: str
+    port: int | None = None
+    """Port as the artifact names it. None or the container's own port: the replica's real port."""
+    scheme: str = "HTTP"
+    host: str | None = None
+    http_headers: dict[str, str] = {}
+    initial_delay_s: float = 30
+    period_s: float = 30
+    timeout_s: float = 30
+    failure_threshold: int = 3
+    success_threshold: int = 1
+
+
+class EnvVar(msgspec.Struct, frozen=True, kw_only=True):
+    """One environment variable. `source` is `string`, `dr-credential` or `api-key`."""
+
+    source: str = "string"
+    name: str | None = None
+    value: str | None = None
+    credential_id: str | None = None
+    key: str | None = None
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """What one container gets. None: not stated."""
+
+    cpu: float | None = None
+    """Cores, fractions allowed."""
+    memory_bytes: int | None = None
+    gpu: float | None = None
+    gpu_memory_bytes: int | None = None
+    gpu_type: str | None = None
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True):
+    """One container of an artifact. Exactly one per artifact is `primary`: it gets the traffic."""
+
+    name: str | None = None
+    description: str = ""
+    primary: bool = False
+    port: int | None = None
+    image_uri: str | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: tuple[EnvVar, ...] = ()
+    readiness_probe: Probe | None = None
+    liveness_probe: Probe | None = None
+    startup_probe: Probe | None = None
+    security_context: dict[str, object] | None = None
+    resources: Resources | None = None
+    """Only from v2.41 bodies (`resourceRequest`); newer ones state it in the runtime."""
+    routes: tuple[dict[str, str], ...] | None = None
+
+
+class ContainerGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Containers that share a pod (or a replica's working directory)."""
+
+    name: str = "default"
+    containers: tuple[Container, ...] = ()
+
+
+class ArtifactSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of an artifact."""
+
+    container_groups: tuple[ContainerGroup, ...] = ()
+    storage: dict[str, object] | None = None
+    a2a_enabled: bool | None = None
+    template_id: str | None = None
+
+    def primary(self) -> Container | None:
+        """The container that receives invoke traffic; None for an incomplete draft."""
+        for group in self.container_groups:
+            for container in group.containers:
+                if container.primary:
+                    return container
+        return None
+
+
+class Artifact(Record, frozen=True, kw_only=True):
+    """A named, versioned spec. `status` is `draft` or `locked` (`registered` in the old API)."""
+
+    kind: ClassVar[Kind] = Kind.ARTIFACT
+    name: str
+    description: str = ""
+    status: str = "draft"
+    type: str = "service"
+    version: int | None = None
+    repository_id: str | None = None
+    spec: ArtifactSpec
+    creator_id: str
+    created_at: float
+    updated_at: float
+    deleted_at: float | None = None
+
+
+class Repository(Record, frozen=True, kw_only=True):
+    """The line of versions that an artifact belongs to; opened with its first artifact."""
+
+    kind: ClassVar[Kind] = Kind.REPOSITORY
+    name: str
+    type: str = "service"
+    last_version: int = 0
+    creator_id: str
+    created_at: float
+    updated_at: float
+    deleted_at: float | None = None

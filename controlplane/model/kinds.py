@@ -1,0 +1,27 @@
+"""The kinds of record that the store holds, and what every record has."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """A record's kind; part of its key in the store."""
+
+    USER = "user"
+    TOKEN = "token"  # noqa: S105 - a kind of record, not a secret
+    REPOSITORY = "repository"
+    ARTIFACT = "artifact"
+    WORKLOAD = "workload"
+    DEPLOYMENT = "deployment"
+    PROTON = "proton"
+    REPLICA = "replica"
+    SCALE = "scale"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all records. `id` is 24 hexadecimal digits."""
+
+    kind: ClassVar[Kind]
+    id: str

@@ -1,0 +1,51 @@
+"""What a gateway worker says about its load, in cumulative numbers only.
+
+Cumulative values with a worker's instance id stay exact under late, lost or doubled reports:
+the average load over a window is a difference of integrals divided by a difference of clocks.
+"""
+
+import msgspec
+
+
+class ProtonLoad(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One proton's counters in one worker since the worker started.
+
+    Always true: `started == sum(finished) + in_flight + queued`.
+    """
+
+    workload_id: str
+    started: int = 0
+    finished: dict[str, int] = {}
+    """By class: `1xx` (upgraded), `2xx` .. `5xx`, `refused` (answered by the gateway itself),
+    `aborted` (client or replica vanished after the response had begun, or before any)."""
+    in_flight: int = 0
+    queued: int = 0
+    load_seconds: float = 0.0
+    """Integral of (queued + in flight) over time up to the report's `clock_s`."""
+    queued_seconds: float = 0.0
+    cold_starts: int = 0
+    """Requests that waited because no replica was ready."""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    response_time: dict[int, int] = {}
+    """Log-linear histogram: bucket index to count, see `gateway.core.load`."""
+    starts_by_minute: dict[int, int] = {}
+    """Epoch minute to requests started in it by this worker: the last 61 minutes at most."""
+
+
+class LoadReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One worker's whole state at one moment."""
+
+    worker_id: str
+    """Unique per process start: a restarted worker is another worker."""
+    sent_at: float
+    """Wall clock, epoch seconds."""
+    clock_s: float
+    """The worker's monotonic clock at the moment of the integrals."""
+    revision: int
+    """The store revision this worker's routes reflect: proof that it knows who is draining."""
+    draining: bool = False
+    """The worker is shutting down."""
+    protons: dict[str, ProtonLoad] = {}
+    endpoints: dict[str, int] = {}
+    """Replica id to requests in flight from this worker; zeros are left out."""

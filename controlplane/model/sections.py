@@ -1,0 +1,219 @@
+"""Every setting with its default, unit and meaning. `tidegate config` prints them.
+
+The docstring under a field is its documentation; the README's table is generated from it.
+"""
+
+from dataclasses import dataclass, field
+
+
+def _positive(**values: float) -> None:
+    for name, value in values.items():
+        if value <= 0:
+            raise ValueError(f"{name} must be greater than 0, not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpSettings:
+    """The one-machine supervisor."""
+
+    data_dir: str = "~/.local/share/tidegate"
+    """Where everything that must survive lives: the store, logs, replicas' files."""
+    workers: int = 0
+    """Gateway workers; 0: one per core."""
+    stop_timeout_s: float = 30.0
+    """How long each stage of an orderly stop may take before the next begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """The store."""
+
+    url: str | None = None
+    """`redis://...`, `rediss://...` or `unix:///path`; empty: the embedded Valkey of `up`."""
+    namespace: str = "tidegate"
+    """Hash tag of all keys: installations that share a server need different ones."""
+    allow_volatile: bool = False
+    """Accept an external server that keeps nothing over a restart."""
+    min_free_bytes: int = 64 * 1024 * 1024
+    """Embedded only: refuse writes with a clear error when the disk has less than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """The control plane's REST API."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 8081
+    """TCP port of the API; 0: a free one."""
+    gateway_url: str | None = None
+    """Base of the invoke URLs in answers, as clients see it; empty: the gateway's own address."""
+    max_concurrent_workloads: int = 0
+    """Limit of running workloads; 0: none."""
+    max_workload_replicas: int = 0
+    """Limit of replicas of one workload; 0: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """One gateway worker."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on (every worker binds it with SO_REUSEPORT)."""
+    port: int = 8080
+    """TCP port of the invoke URLs."""
+    admin_host: str = "127.0.0.1"
+    """Address of the admin port."""
+    admin_port: int = 9090
+    """/livez, /readyz, /metrics; worker i listens on this plus i. 0: a free one."""
+    worker_index: int = 0
+    """Which worker this process is; set by the supervisor."""
+    worker_count: int = 1
+    """How many workers share the port; set by the supervisor. Per-replica limits are split."""
+    concurrency_limit: int = 1024
+    """Most requests in flight per replica where neither the runtime nor a target says."""
+    queue_limit: int = 10_000
+    """Most waiting requests per workload and worker; beyond it: 503 `queue_full`."""
+    cold_start_timeout_s: float = 300.0
+    """How long a request may wait for a replica; then 504 `cold_start_timeout`."""
+    connect_timeout_s: float = 3.0
+    """TCP connect to a replica."""
+    response_timeout_s: float = 600.0
+    """From the whole request sent to the response head."""
+    idle_timeout_s: float = 600.0
+    """Longest silence inside a response, an upload or a tunnel."""
+    head_timeout_s: float = 15.0
+    """From a request's first byte to the end of its head."""
+    keep_alive_timeout_s: float = 75.0
+    """Idle client connections are closed after this."""
+    upstream_idle_timeout_s: float = 4.0
+    """Idle replica connections are closed after this; keep it below the replica's own keep-alive
+    timeout (uvicorn: 5 s), or the next request races with its FIN."""
+    max_idle_per_endpoint: int = 64
+    """Idle connections kept per replica."""
+    max_head_bytes: int = 65_536
+    """Largest request or response head."""
+    max_target_bytes: int = 16_384
+    """Longest request target; beyond it: 414."""
+    max_headers: int = 100
+    """Most header lines in a head."""
+    max_body_bytes: int = 0
+    """Largest request body; 0: no limit. Beyond it: 413."""
+    max_attempts: int = 3
+    """Tries per request, the first included; only safe ones are repeated."""
+    replay_bytes: int = 65_536
+    """Largest request body kept for a safe repeat."""
+    eject_s: float = 1.0
+    """First ejection of a failing replica; doubles with every further one, up to 30 s."""
+    report_interval_s: float = 0.5
+    """How often load is reported; wake-ups report at once."""
+    report_ttl_s: float = 5.0
+    """A worker that has not reported for this long is gone."""
+    drain_timeout_s: float = 30.0
+    """After SIGTERM: how long open requests may take."""
+    lame_duck_s: float = 0.0
+    """After SIGTERM: keep accepting this long with /readyz failing, for load balancers in front."""
+    access_log: str = "errors"
+    """`off`, `errors` (refused, failed, 5xx) or `all`; JSON lines."""
+    access_log_sample_ratio: float = 1.0
+    """Share of the lines that `all` writes, 0 to 1."""
+    forwarded_trusted: bool = False
+    """Keep the client's X-Forwarded-* and Forwarded (behind a proxy of yours) instead of dropping."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        if self.access_log not in {"off", "errors", "all"}:
+            raise ValueError(f"access_log must be off, errors or all, not {self.access_log!r}")
+        if not 0 <= self.access_log_sample_ratio <= 1:
+            raise ValueError("access_log_sample_ratio must be between 0 and 1")
+        _positive(
+            concurrency_limit=self.concurrency_limit,
+            report_interval_s=self.report_interval_s,
+            max_attempts=self.max_attempts,
+            max_head_bytes=self.max_head_bytes,
+            connect_timeout_s=self.connect_timeout_s,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoscalerSettings:
+    """The autoscaler and its process reconciler."""
+
+    tick_s: float = 1.0
+    """Time between regular decisions; wake-ups and queue growth decide at once."""
+    stable_window_s: float = 60.0
+    """Load is averaged over this (Knative's stable window)."""
+    panic_window_ratio: float = 0.1
+    """The short window as a share of the stable one (Knative: 10 %)."""
+    panic_threshold: float = 2.0
+    """Panic when the short window wants this many times the ready replicas."""
+    max_scale_up_rate: float = 1000.0
+    """Most growth in one decision, as a multiple of the ready replicas."""
+    max_scale_down_rate: float = 2.0
+    """Most shrinking in one decision: never below ready replicas divided by this."""
+    scale_down_delay_s: float = 0.0
+    """A lower wish must have held this long before it counts."""
+    cooldown_s: float = 300.0
+    """Idle time before zero, where the workload does not say (`cooldownPeriodMinutes`)."""
+    cpu_tolerance_ratio: float = 0.1
+    """CPU policy: no change while within this of the target (the HPA's tolerance)."""
+    report_max_age_s: float = 5.0
+    """Load reports older than this do not count; without any, nothing shrinks."""
+    drain_timeout_s: float = 60.0
+    """How long a replica chosen for removal may finish its requests."""
+    stop_grace_s: float = 10.0
+    """From SIGTERM to SIGKILL of a replica."""
+    start_timeout_s: float = 600.0
+    """A replica that is not ready after this failed its start."""
+    crash_limit: int = 5
+    """Failed starts in a row, none ready in between, that make a proton `errored`."""
+    restart_backoff_s: float = 0.5
+    """Wait before the second start of a crashing replica; doubles, up to 30 s."""
+    decision_history: int = 1000
+    """Decisions kept per proton."""
+    lease_ttl_s: float = 3.0
+    """A standby takes over after this."""
+    replica_port_min: int = 21_000
+    """First port handed to replicas as PORT."""
+    replica_port_max: int = 29_999
+    """Last port handed to replicas as PORT."""
+    replica_log_bytes: int = 8 * 1024 * 1024
+    """Size at which a replica's log file is rotated (one older file is kept)."""
+    stop_replicas_on_exit: bool = True
+    """Whether an orderly stop ends the replicas."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        _positive(
+            tick_s=self.tick_s,
+            stable_window_s=self.stable_window_s,
+            panic_window_ratio=self.panic_window_ratio,
+            lease_ttl_s=self.lease_ttl_s,
+            crash_limit=self.crash_limit,
+        )
+        if self.max_scale_up_rate <= 1 or self.max_scale_down_rate <= 1:
+            raise ValueError("max_scale_up_rate and max_scale_down_rate must be greater than 1")
+        if self.replica_port_min > self.replica_port_max:
+            raise ValueError("replica_port_min must not exceed replica_port_max")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """Logs of all processes."""
+
+    level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
+    format: str = "auto"
+    """`json`, `text`, or `auto`: text on a terminal, else JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All sections."""
+
+    up: UpSettings = field(default_factory=UpSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    autoscaler: AutoscalerSettings = field(default_factory=AutoscalerSettings)
+    log: LogSettings = field(default_factory=LogSettings)

@@ -1,0 +1,188 @@
+"""Workloads, protons, replicas: who asks for what, what runs, and how it is scaled.
+
+    record      written by     read by
+    ----------  -------------  --------------------------------
+    Workload    control plane  gateway, autoscaler
+    Proton      control plane  gateway, autoscaler
+    Deployment  control plane  gateway
+    Replica     autoscaler     gateway (endpoints), control plane
+    Scale       autoscaler     control plane, gateway (errored?)
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from controlplane.model.artifacts import ArtifactSpec, Resources
+from controlplane.model.kinds import Kind, Record
+from controlplane.model.states import (
+    AccessRole,
+    Desired,
+    Importance,
+    ProtonRole,
+    ProtonState,
+    ReplicaPhase,
+)
+
+
+class ScalingPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric and the value per replica that scaling aims for (percent for CPU)."""
+
+    metric: str
+    target: float
+    priority: int | None = None
+
+
+class Autoscaling(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds and policies of one group; the highest wish of all policies wins."""
+
+    enabled: bool = True
+    policies: tuple[ScalingPolicy, ...] = ()
+    min_replicas: int = 0
+    max_replicas: int = 1
+    cooldown_s: float | None = None
+    """Idle time before zero. None: the platform's default (`autoscaler.cooldown_s`)."""
+
+
+class ContainerResources(msgspec.Struct, frozen=True, kw_only=True):
+    """Resources of one named container."""
+
+    name: str
+    resources: Resources
+
+
+class GroupRuntime(msgspec.Struct, frozen=True, kw_only=True):
+    """How many replicas of one container group, and of what size."""
+
+    name: str = "default"
+    replica_count: int | None = None
+    autoscaling: Autoscaling | None = None
+    containers: tuple[ContainerResources, ...] = ()
+    resource_bundles: tuple[str, ...] = ()
+    bundle_selection_policy: str = "availability"
+    concurrency_limit: int | None = None
+    """Most requests in flight per replica (`concurrencyLimitPerReplica`, our extension).
+    None: twice the concurrency target, or the platform's `gateway.concurrency_limit`."""
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    """The contract's WorkloadRuntime."""
+
+    container_groups: tuple[GroupRuntime, ...] = ()
+    enclave_selection_policy: str | None = None
+    enclaves: tuple[str, ...] | None = None
+
+    def group(self) -> GroupRuntime:
+        """The primary group: artifacts have one (`default`) wherever clients make them."""
+        return self.container_groups[0] if self.container_groups else GroupRuntime()
+
+
+class Workload(Record, frozen=True, kw_only=True):
+    """The governed identity: stable invoke URL, importance, sharing, runtime settings."""
+
+    kind: ClassVar[Kind] = Kind.WORKLOAD
+    name: str
+    description: str = ""
+    importance: Importance = Importance.LOW
+    artifact_id: str
+    runtime: Runtime
+    desired: Desired = Desired.RUNNING
+    active_proton_id: str | None = None
+    roles: dict[str, AccessRole] = {}
+    """User id to role. The creator is an owner from the start."""
+    use_case_id: str | None = None
+    creator_id: str
+    created_at: float
+    updated_at: float
+    deleted_at: float | None = None
+
+
+class Proton(Record, frozen=True, kw_only=True):
+    """One running revision of a workload: a frozen copy of what to run and how.
+
+    A proton is never edited but for `role`, `weight` and `desired`: a start after a stop makes a
+    new proton, so that a draft's edits take effect then and not before.
+    """
+
+    kind: ClassVar[Kind] = Kind.PROTON
+    workload_id: str
+    artifact_id: str
+    name: str = ""
+    role: ProtonRole | None = ProtonRole.ACTIVE
+    weight: int = 100
+    """Share of the workload's traffic against its other protons; 0 gets none unless pinned."""
+    desired: Desired = Desired.RUNNING
+    spec: ArtifactSpec
+    runtime: Runtime
+    importance: Importance = Importance.LOW
+    creator_id: str
+    created_at: float
+    updated_at: float
+
+
+class Replica(Record, frozen=True, kw_only=True):
+    """One running copy of a proton; its address is an endpoint of the gateway when ready."""
+
+    kind: ClassVar[Kind] = Kind.REPLICA
+    workload_id: str
+    proton_id: str
+    phase: ReplicaPhase
+    host: str | None = None
+    port: int | None = None
+    node: str = "localhost"
+    pid: int | None = None
+    process_started: float | None = None
+    """Start time of the process as the kernel knows it: pid plus this is never reused."""
+    created_at: float
+    started_at: float | None = None
+    ready_at: float | None = None
+    restart_count: int = 0
+    exit_code: int | None = None
+    message: str = ""
+    """One sentence that tells the owner what is wrong and what to do; empty when nothing is."""
+    log_path: str | None = None
+
+
+class Scale(Record, frozen=True, kw_only=True):
+    """What the autoscaler last decided and found about one proton; `id` is the proton's."""
+
+    kind: ClassVar[Kind] = Kind.SCALE
+    workload_id: str
+    wanted_replicas: int
+    ready_replicas: int
+    state: ProtonState
+    errored: bool = False
+    reason: str
+    """A `decisions.Reason` value."""
+    message: str = ""
+    log_tail: tuple[str, ...] = ()
+    cold_start_p50_s: float | None = None
+    cold_start_p90_s: float | None = None
+    """Over the proton's own starts, from asked to ready; None before the first."""
+    decision_id: str | None = None
+    updated_at: float
+
+
+class Deployment(Record, frozen=True, kw_only=True):
+    """The v2.41 wrapper of a workload, with an invoke URL of its own."""
+
+    kind: ClassVar[Kind] = Kind.DEPLOYMENT
+    name: str
+    description: str = ""
+    importance: Importance = Importance.LOW
+    workload_id: str
+    creator_id: str
+    created_at: float
+    updated_at: float
+    deleted_at: float | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a workload's event journal."""
+
+    id: str
+    workload_id: str
+    at: float
+    type: str
+    actor_id: str | None = None
+    details: dict[str, object] = {}

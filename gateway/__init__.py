@@ -1,0 +1,1 @@
+"""The invoke gateway: one asyncio proxy worker per core."""

@@ -1,0 +1,1 @@
+"""Pure decisions of the gateway: no clock, no I/O, the reason is returned."""

@@ -1,0 +1,1 @@
+"""The gateway's asyncio shell: connections, pools, listeners."""
