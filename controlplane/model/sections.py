@@ -139,6 +139,10 @@ class GatewaySettings:
 class AutoscalerSettings:
     """The autoscaler and its process reconciler."""
 
+    admin_host: str = "127.0.0.1"
+    """Address of the admin port."""
+    admin_port: int = 9089
+    """/livez, /readyz, /metrics of the autoscaler; 0: a free one."""
     tick_s: float = 1.0
     """Time between regular decisions; wake-ups and queue growth decide at once."""
     stable_window_s: float = 60.0

@@ -33,3 +33,11 @@ class StoreFullError(StoreError):
 
 class VolatileStoreError(StoreError):
     """An external server that keeps nothing over a restart, and nobody said that this is fine."""
+
+
+class StoreSettingsError(StoreError):
+    """The store's URL, password or rights are wrong; trying again does not help."""
+
+
+class EmbeddedStoreError(StoreError):
+    """The embedded server cannot be found or does not start; the message has its log's tail."""

@@ -1,0 +1,86 @@
+# The menu: `make` prints it. Everything runs in .venv, which is made when it is missing or older
+# than pyproject.toml; nothing needs root. PYTHON=... chooses the interpreter.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench clean install lint format types imports spelling unit gate
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+STAMP := $(VENV)/installed
+
+# Branches of these must all be covered by the unit tests alone.
+CORE := */core/*,controlplane/model/*,controlplane/lifecycle*
+CORE_SOURCES := gateway/core autoscaler/core controlplane/model controlplane/lifecycle
+
+PYTEST := $(PY) -m pytest -m "not slow"
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMP) ## watch traffic wake a service from zero, spread it, and let it go (90 s)
+	@$(BIN)/tidegate demo $(ARGS)
+
+up: $(STAMP) ## run Tidegate on this machine; ARGS="--port 8000 ..." passes options
+	@$(BIN)/tidegate up $(ARGS)
+
+test: unit ## all tests but the slow set
+	$(PYTEST) tests --ignore=tests/unit $(ARGS)
+
+check: lint unit gate ## format, lint, types, import contracts, spelling, unit tests, coverage of core
+
+bench: $(STAMP) ## what a request costs us, nginx and HAProxy; renders loadtests/README.md
+	$(PY) -m loadtests.overhead --render $(ARGS)
+
+clean: ## remove .venv and everything else that can be made again
+	rm -rf $(VENV) build dist demo-out .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+install: $(STAMP)
+
+# --- the parts of `make check` -------------------------------------------------------------------
+
+lint: format types imports spelling
+
+format: $(STAMP)
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+
+types: $(STAMP)
+	$(PY) -m mypy -p gateway -p autoscaler -p controlplane -p loadtests
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+spelling: $(STAMP)
+	$(PY) -m codespell_lib gateway autoscaler controlplane tests loadtests deploy *.md Makefile .ci
+
+unit: $(STAMP)
+	$(PYTEST) tests/unit -n 2 --dist loadfile --cov-branch --cov-report= \
+		$(addprefix --cov=,$(CORE_SOURCES)) $(ARGS)
+
+gate: $(STAMP)
+	$(PY) -m coverage report --include='$(CORE)' --fail-under=100
+
+# --- the environment -----------------------------------------------------------------------------
+
+$(STAMP): pyproject.toml
+	@python=; for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+		if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			python=$$candidate; break; \
+		fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "Tidegate needs Python 3.11 or newer; python3 is: $$(python3 --version 2>&1)." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; \
+		exit 1; \
+	fi; \
+	if ! $$python -c 'import ensurepip' 2>/dev/null; then \
+		echo "$$python has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+		exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$($$python --version); this takes about a minute, once."; \
+	$$python -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --retries 5 --editable '.[dev]'
+	@touch $(STAMP)

@@ -1,0 +1,70 @@
+"""Whether a proton may go to zero, and whether it must come back.
+
+    current  load     idle for the cooldown  then
+    -------  -------  ---------------------  -----------------------------------------------
+    0        none     (any)                  stay at 0: no mean of the past starts a replica
+    0        some     -                      wake up, at once, for what waits now
+    n        some     -                      not our business: the policies' count, at least 1
+    n        none     no                     at least 1: the cooldown runs
+    n        none     yes                    0 from any count: nothing left is worth draining slowly
+
+"Some" includes a wake-up that no report confirms yet. Idle is proven by counters that did not
+move, over all known workers; a proton without that proof keeps at least one replica.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from autoscaler.core.windows import LoadView
+
+
+class Zero(Enum):
+    """What zero means for a proton now."""
+
+    STAY = "stay"
+    WAKE = "wake"
+    KEEP = "keep"
+    """At least one replica, since the cooldown has not run out or there is load."""
+    GO = "go"
+    FORBIDDEN = "forbidden"
+    """Bounds or policies do not allow it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idleness:
+    """What about zero, and how long until it may be."""
+
+    zero: Zero
+    remaining_s: float | None = None
+    """Seconds until the count may go to zero if nothing comes; None: unknown or never."""
+
+
+def idleness(
+    *,
+    allowed: bool,
+    current: int,
+    load: LoadView | None,
+    woken: bool,
+    cooldown_s: float,
+) -> Idleness:
+    """Look the proton up in the table above.
+
+    Args:
+        allowed: Bounds and policies allow zero.
+        current: The count asked for until now.
+        load: None when nothing is known.
+        woken: A gateway asked for a replica since the last decision.
+        cooldown_s: Zero load for this long leads to zero.
+    """
+    busy = woken or (load is not None and load.load > 0)
+    if current == 0:
+        return Idleness(zero=Zero.WAKE if busy else Zero.STAY)
+    if not allowed:
+        return Idleness(zero=Zero.FORBIDDEN)
+    if busy:
+        return Idleness(zero=Zero.KEEP, remaining_s=cooldown_s)
+    if load is None or load.coverage_ratio < 1:
+        return Idleness(zero=Zero.KEEP)
+    if load.idle_s >= cooldown_s:
+        return Idleness(zero=Zero.GO)
+    return Idleness(zero=Zero.KEEP, remaining_s=cooldown_s - load.idle_s)

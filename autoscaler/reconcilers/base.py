@@ -1,0 +1,109 @@
+"""What the autoscaler asks of a reconciler, and what a reconciler needs from the autoscaler.
+
+A reconciler makes replicas real: it turns "this proton wants three" into three running copies,
+proves their health, and takes them away without breaking a request. It decides nothing about
+*how many*; the decision comes in through `plan`, and what became of it goes out as `Replica`
+records through a `ReplicaWriter`.
+
+    autoscaler                       reconciler
+    -------------------------------  ---------------------------------------------------
+    start(known, protons)        ->  adopts or ends what an earlier run left
+    plan(proton, wanted)         ->  starts replicas, drains victims, takes drains back
+    remove(proton_id)            ->  drains and ends all replicas of the proton
+    set_load(loads, revision)    ->  knows who is idle and which gateways know of a drain
+    replicas(), failure(), ...   <-  facts for the next decision, from memory, no waiting
+    on_change()                  <-  something happened: decide now, not at the next tick
+    ReplicaWriter.save/forget    <-  every change of a phase, at once
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from controlplane.model.workloads import Proton, Replica
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a proton's replicas do not come up."""
+
+    message: str
+    """One or two sentences for the owner: what is wrong and what to do."""
+    log_tail: tuple[str, ...] = ()
+    """The last lines of the failing replica's output, oldest first; empty when it wrote none."""
+    sticky: bool = False
+    """True: the reconciler has given up on this proton until it is removed, the proton is
+    `errored`. False: it keeps trying (with back-off), or others of the proton serve."""
+
+
+class ReplicaWriter(Protocol):
+    """Keeps `Replica` records for the reconciler; implemented over the store by the autoscaler.
+
+    Both calls wait and try again while the store is away. The reconciler never has more than one
+    call open per replica, and always writes the newest record, so an implementation need not
+    care about order.
+    """
+
+    async def save(self, replica: Replica) -> int:
+        """Write the record.
+
+        Returns:
+            The store revision of the write: a gateway at or beyond it knows of the change.
+        """
+
+    async def forget(self, replica_id: str) -> None:
+        """Delete the record; it may be gone already."""
+
+
+class Reconciler(Protocol):
+    """Makes replicas real. All methods are called on the event loop, from one task at a time."""
+
+    async def start(self, known: Sequence[Replica], protons: Mapping[str, Proton]) -> None:
+        """Adopt or end what an earlier run left behind. Called once, before anything else.
+
+        Args:
+            known: All replica records in the store.
+            protons: The protons that should run (desired running, not deleted), by id. Replicas
+                of any other proton are ended.
+        """
+
+    def replicas(self) -> Sequence[Replica]:
+        """Everything it runs or is about to run now, in all phases, of all protons."""
+
+    def plan(self, proton: Proton, wanted: int) -> None:
+        """Aim for `wanted` replicas of the proton, counting all that are not leaving.
+
+        Level-triggered: may be called with the same number at every tick. Returns at once.
+        """
+
+    def remove(self, proton_id: str) -> None:
+        """The proton is gone or stopped: drain and end all its replicas. Idempotent."""
+
+    def set_load(self, loads: Mapping[str, int], *, acknowledged_revision: int | None) -> None:
+        """Tell what the gateways report; called at every collection.
+
+        Args:
+            loads: Replica id to requests in flight over all live gateway workers; absent is 0.
+            acknowledged_revision: The lowest store revision among the same reports; None when
+                no gateway worker is alive, which proves nothing about anybody's load.
+        """
+
+    def cpu_percent(self, proton_id: str) -> Sequence[float | None]:
+        """CPU use of each ready replica, in percent of its CPU request (of one core without one).
+
+        None for a replica that has not been measured twice yet.
+        """
+
+    def cold_starts(self, proton_id: str) -> Sequence[float]:
+        """Seconds from asked to ready of the proton's recent first starts, oldest first."""
+
+    def failure(self, proton_id: str) -> Failure | None:
+        """Why the proton's replicas do not come up; None when nothing is wrong."""
+
+    async def stop(self, *, end_replicas: bool) -> None:
+        """End the reconciler.
+
+        Args:
+            end_replicas: True: end all replicas in an orderly way and forget their records.
+                False: leave processes and records to be adopted by the next start.
+        """

@@ -1,0 +1,73 @@
+"""What commands print: tables for people, JSON for programs, errors on standard error.
+
+Colour and live redrawing only on a terminal, and never with NO_COLOR (rich looks at both).
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from controlplane.cli.errors import CliError
+
+# Piped output is for programs and files: no wrapping at 80 columns.
+_PIPE_WIDTH = 10_000
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for standard output or standard error as they are now."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty(), width=width)
+
+
+def say(text: str = "") -> None:
+    """Print a line for people, with no mark-up."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def warn(text: str) -> None:
+    """Print a line on standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Print indented JSON."""
+    say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Print JSON on one line, for streams of events."""
+    say(msgspec.json.encode(value).decode())
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows: a table on a terminal, tab-separated columns elsewhere."""
+    if not sys.stdout.isatty():
+        for row in [headers, *rows]:
+            say("\t".join(_cell(cell) for cell in row))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_cell(cell)) for cell in row))
+    console().print(table)
+
+
+def print_error(error: CliError) -> None:
+    """Say what is wrong and what to do."""
+    out = console(stderr=True)
+    out.print(f"[bold red]error:[/] {escape(error.message)}")
+    if error.hint:
+        out.print(escape(error.hint))
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,173 @@
+"""What must hold before a workload may run: limits, complete artifacts, sizes that fit."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from controlplane.lifecycle.artifacts import DRAFT, check_complete
+from controlplane.lifecycle.plans import ForbiddenError, StateError, UnfitError
+from controlplane.model.artifacts import Artifact, ArtifactSpec
+from controlplane.model.states import Desired
+from controlplane.model.workloads import ContainerResources, GroupRuntime, Runtime, Workload
+
+CREDENTIAL: Final = "dr-credential"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the installation allows. 0: no limit."""
+
+    concurrent_workloads: int = 0
+    workload_replicas: int = 0
+
+
+def check_startable(
+    artifact: Artifact,
+    runtime: Runtime,
+    *,
+    limits: Limits,
+    others: Sequence[Workload],
+    workload_id: str | None = None,
+) -> None:
+    """Everything that a start needs.
+
+    Args:
+        artifact: What shall run.
+        runtime: How it shall run.
+        limits: The installation's.
+        others: All live workloads; the one to start may be among them.
+        workload_id: The one to start; None while it is created.
+
+    Raises:
+        UnfitError: The artifact is incomplete, needs stored credentials, or the runtime does
+            not fit it.
+        ForbiddenError: A limit would be broken.
+        StateError: The artifact is a draft that backs another running workload.
+    """
+    check_complete(artifact)
+    check_credentials(artifact)
+    check_runtime(artifact.spec, runtime)
+    check_replicas(runtime, limits)
+    running = [w for w in others if w.id != workload_id and w.desired is Desired.RUNNING]
+    if limits.concurrent_workloads and len(running) >= limits.concurrent_workloads:
+        raise ForbiddenError(
+            f"Running workloads ({len(running) + 1}) exceed the maximum allowed"
+            f" ({limits.concurrent_workloads})."
+        )
+    check_draft_is_free(artifact, running)
+
+
+def check_draft_is_free(artifact: Artifact, running: Iterable[Workload]) -> None:
+    """That a draft artifact backs no other running workload; locked ones may back any number.
+
+    Raises:
+        StateError: It does; the text names the workload.
+    """
+    if artifact.status != DRAFT:
+        return
+    for workload in running:
+        if workload.artifact_id == artifact.id:
+            raise StateError(
+                f"Draft artifact {artifact.id} backs the running workload {workload.id}:"
+                " stop that one, or lock the artifact so that several workloads can use it."
+            )
+
+
+def check_credentials(artifact: Artifact) -> None:
+    """That the environment needs no stored credentials, which this installation does not keep.
+
+    Raises:
+        UnfitError: It does; the text names the variables and their credentials.
+    """
+    missing = [
+        f"{variable.name} (credential {variable.credential_id})"
+        for group in artifact.spec.container_groups
+        for container in group.containers
+        for variable in container.environment
+        if variable.source == CREDENTIAL
+    ]
+    if missing:
+        raise UnfitError(
+            f"There is no credential store here, and these variables need one:"
+            f" {', '.join(missing)}. Give plain values instead."
+        )
+
+
+def check_runtime(spec: ArtifactSpec, runtime: Runtime) -> None:
+    """That every group and container which a runtime names exists in the artifact.
+
+    Raises:
+        UnfitError: One does not; the text names it and what there is.
+    """
+    groups = {group.name: group for group in spec.container_groups}
+    for wanted in runtime.container_groups:
+        group = groups.get(wanted.name)
+        if group is None:
+            raise UnfitError(
+                f"The artifact has no container group {wanted.name!r};"
+                f" it has {', '.join(sorted(groups))}."
+            )
+        names = {container.name for container in group.containers if container.name is not None}
+        for container in wanted.containers:
+            if container.name not in names:
+                raise UnfitError(
+                    f"The artifact has no container named {container.name!r};"
+                    f" it has {', '.join(sorted(names)) or 'only containers without names'}."
+                )
+
+
+def check_replicas(runtime: Runtime, limits: Limits) -> None:
+    """That a runtime asks for no more replicas than allowed.
+
+    Raises:
+        ForbiddenError: It does, in the contract's own words.
+    """
+    if not limits.workload_replicas:
+        return
+    group = runtime.group()
+    asked = group.replica_count or 1
+    if group.autoscaling is not None and group.autoscaling.enabled:
+        asked = group.autoscaling.max_replicas
+    if asked > limits.workload_replicas:
+        raise ForbiddenError(
+            f"Requested replicas ({asked}) exceeds the maximum allowed"
+            f" ({limits.workload_replicas})."
+        )
+
+
+def effective_runtime(runtime: Runtime, spec: ArtifactSpec) -> Runtime:
+    """A runtime with everything said that a proton needs.
+
+    One group, named as the artifact's; a replica count where nothing scales by itself (1, the
+    contract's default); and the sizes that old artifacts state inside their containers, where
+    the runtime does not state its own.
+    """
+    known = spec.container_groups[0] if spec.container_groups else None
+    group = runtime.container_groups[0] if runtime.container_groups else None
+    if group is None:
+        group = GroupRuntime(name=known.name if known is not None else "default")
+    scaled = group.autoscaling is not None and group.autoscaling.enabled
+    if not scaled and group.replica_count is None:
+        group = msgspec.structs.replace(group, replica_count=1)
+    if known is not None and not group.containers and not group.resource_bundles:
+        stated = tuple(
+            ContainerResources(name=container.name or "default", resources=container.resources)
+            for container in known.containers
+            if container.resources is not None
+        )
+        group = msgspec.structs.replace(group, containers=stated)
+    return msgspec.structs.replace(runtime, container_groups=(group,))
+
+
+def only_scaling_differs(old: Runtime, new: Runtime) -> bool:
+    """Whether two runtimes differ at most in counts, autoscaling and concurrency limits."""
+    return _without_scaling(old) == _without_scaling(new)
+
+
+def _without_scaling(runtime: Runtime) -> Runtime:
+    group = msgspec.structs.replace(
+        runtime.group(), replica_count=None, autoscaling=None, concurrency_limit=None
+    )
+    return msgspec.structs.replace(runtime, container_groups=(group,))

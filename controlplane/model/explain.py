@@ -1,0 +1,107 @@
+"""A scaling decision in words: who, what, why, and what would change it.
+
+The text is for people who ask "why did it scale?"; programs read the record itself.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Final
+
+from controlplane.model.decisions import Decision, Reason
+
+REASONS: Final[Mapping[Reason, str]] = {
+    Reason.ON_TARGET: "this is what the load needs",
+    Reason.WAKE_UP: "requests wait and nothing runs, so it was started at once",
+    Reason.IDLE: "no request for the whole cooldown, so nothing needs to run",
+    Reason.COOLDOWN: "there is nothing to do, but the cooldown before zero still runs",
+    Reason.PANIC: "the short window shows a burst: grow at once, never shrink",
+    Reason.AT_MIN: "the load needs fewer, but the owner's smallest count holds",
+    Reason.AT_MAX: "the load needs more, but the owner's largest count holds",
+    Reason.SCALE_UP_LIMITED: "the load needs more, but growth per step is limited",
+    Reason.SCALE_DOWN_LIMITED: "the load needs fewer, but shrinking per step is limited",
+    Reason.STABILISING: "a higher need within the stabilisation window still holds",
+    Reason.NO_DATA: "no gateway has reported lately: silence is not idleness, so it stays",
+    Reason.FIXED: "the owner asked for a fixed number",
+    Reason.STOPPED: "the owner stopped it",
+    Reason.ERRORED: "its replicas do not come up; see its status for what to do",
+}
+"""Every reason as the second half of a sentence."""
+
+_INPUT_NAMES: Final[Mapping[str, str]] = {
+    "load": "load",
+    "in_flight": "in flight",
+    "queued": "queued",
+    "mean_stable": "mean load",
+    "mean_panic": "mean load, short window",
+    "ready": "ready",
+    "pending": "starting",
+    "coverage_ratio": "gateways heard",
+    "hourly": "requests in the last hour",
+    "cpu_percent": "CPU %",
+}
+
+
+def count(replicas: int) -> str:
+    """`1 replica`, `3 replicas`."""
+    return f"{replicas} replica{'' if replicas == 1 else 's'}"
+
+
+def change(decision: Decision) -> str:
+    """What was decided: `1 -> 3 replicas`, or `stays at 3 replicas`."""
+    if decision.replicas == decision.previous_replicas:
+        return f"stays at {count(decision.replicas)}"
+    return f"{decision.previous_replicas} -> {count(decision.replicas)}"
+
+
+def number(value: float) -> str:
+    """A number with at most two decimals, without needless zeros."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def headline(decision: Decision, *, zone: tzinfo) -> str:
+    """One line: when, what, and the reason's name."""
+    when = datetime.fromtimestamp(decision.at, zone).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{when}  {change(decision)}  ({decision.reason.value})"
+
+
+def render(decision: Decision, *, workload_name: str, zone: tzinfo) -> str:
+    """The whole explanation as plain text.
+
+    Args:
+        decision: The record.
+        workload_name: As its owner calls it.
+        zone: In whose time to write the clock.
+
+    Returns:
+        Lines for a terminal, without a newline at the end.
+    """
+    lines = [
+        f"{workload_name}  workload {decision.workload_id}  proton {decision.proton_id}",
+        headline(decision, zone=zone),
+        f"because {REASONS[decision.reason]}.",
+    ]
+    if decision.steps:
+        lines += ["", *_steps_table(decision)]
+    if seen := _seen(decision.inputs):
+        lines += ["", f"seen:  {seen}"]
+    if decision.next:
+        lines += ["", f"next:  {decision.next}"]
+    return "\n".join(lines)
+
+
+def _steps_table(decision: Decision) -> list[str]:
+    rows = [("step", "replicas", "how")]
+    rows += [(step.name, number(step.value), step.note) for step in decision.steps]
+    names = max(len(name) for name, _, _ in rows)
+    values = max(len(value) for _, value, _ in rows)
+    return [f"  {name:<{names}}  {value:>{values}}  {note}".rstrip() for name, value, note in rows]
+
+
+def _seen(inputs: Mapping[str, float | None]) -> str:
+    known = [name for name in _INPUT_NAMES if name in inputs]
+    others = sorted(name for name in inputs if name not in _INPUT_NAMES)
+    return ", ".join(
+        f"{_INPUT_NAMES.get(name, name)} {number(value)}"
+        for name in [*known, *others]
+        if (value := inputs[name]) is not None
+    )

@@ -1,0 +1,53 @@
+"""Refusing writes while the disk still has room, so that the server never meets a full one.
+
+With `appendfsync always` the server ends itself when its log cannot grow. The reserve keeps it
+alive, and every process with it: reads, reports and wake-ups go on.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from controlplane.store.errors import StoreFullError
+
+RECHECK_S: Final = 1.0
+"""How long one look at the disk counts: a look is a system call that may block."""
+
+
+class DiskGuard:
+    """Knows how much room the data directory's file system has."""
+
+    def __init__(self, data_dir: Path | None, *, min_free_bytes: int) -> None:
+        """Watch one directory.
+
+        Args:
+            data_dir: None: nothing is checked (an external server minds its own disk).
+            min_free_bytes: Room below which writes are refused.
+        """
+        self._data_dir = data_dir
+        self._min_free_bytes = min_free_bytes
+        self._looked_at_s = -RECHECK_S
+        self._free_bytes: int | None = None
+
+    def check(self) -> None:
+        """Return when there is room.
+
+        Raises:
+            StoreFullError: There is not; names the directory and what is free.
+        """
+        if self._data_dir is None:
+            return
+        now_s = time.monotonic()
+        if self._free_bytes is None or now_s - self._looked_at_s >= RECHECK_S:
+            self._looked_at_s = now_s
+            try:
+                status = os.statvfs(self._data_dir)
+            except OSError:
+                return  # no answer is no reason to refuse: the server may well be fine
+            self._free_bytes = status.f_bavail * status.f_frsize
+        if self._free_bytes < self._min_free_bytes:
+            raise StoreFullError(
+                f"{self._data_dir} has {self._free_bytes >> 20} MiB left on its disk, the store "
+                f"keeps {self._min_free_bytes >> 20} MiB in reserve: make room, then try again"
+            )

@@ -1,0 +1,215 @@
+"""The Lua scripts: everything that must be atomic in the server.
+
+Keys of one installation share a hash tag, so that all of them live in one slot and every script
+may touch any of them, on Redis Cluster too.
+
+    key                  type   holds
+    -------------------  -----  -------------------------------------------------------------
+    {ns}:meta            hash   rev, token (counters); epoch, prev, base, run; floor:<kind>
+    {ns}:recent          zset   ids of the last commits by revision: a repeated one runs once
+    {ns}:rec:<kind>      hash   record id -> "<version>:<JSON>"; version = revision of its write
+    {ns}:chg:<kind>      zset   record id by the revision of its last change, deletes included
+    {ns}:gone:<kind>     zset   deleted record ids by revision: the oldest are dropped, see floor
+    {ns}:journal:<name>  list   newest first, capped
+    {ns}:lease:<name>    str    "<token> <holder>", expires
+    {ns}:reports         hash   worker id -> "<expires, ms> <JSON>"; never written to disk
+    {ns}:hour:<proton>   hash   "<epoch minute> <worker id>" -> requests started in it
+    {ns}:wakes           zset   proton ids by time of their last wake-up; never written to disk
+
+`epoch` names one history of revisions. A server that starts again gets a new one: `base` is
+where it began and `prev` what came before, so that a reader who saw no more than that goes on,
+and one who saw writes that the server has lost starts over.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+MAX_TOMBSTONES: Final = 10_000
+"""Deletes remembered per kind. A reader that is further behind reads everything again."""
+
+RECENT_COMMITS: Final = 1000
+"""Commits that are recognised when they are repeated after a lost connection."""
+
+REVISION_GAP: Final = 1_000_000
+"""Jump of the counters when the server has started again: versions of lost writes never return."""
+
+JOURNAL_TTL_S: Final = 90 * 24 * 3600
+"""A journal that nobody wrote to for this long is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script and the name that the server knows it by."""
+
+    text: str
+
+    @property
+    def sha(self) -> str:
+        """SHA-1 of the text, as EVALSHA wants it."""
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+OPEN: Final = Script(f"""
+-- A client has connected. KEYS: meta. ARGV: the server's run id, a fresh epoch.
+local meta = KEYS[1]
+local known = redis.call('HMGET', meta, 'run', 'epoch', 'rev')
+if known[1] == ARGV[1] and known[2] then return 0 end
+redis.call('HSET', meta, 'run', ARGV[1], 'epoch', ARGV[2], 'prev', known[2] or '',
+           'base', known[3] or '0')
+if known[3] then
+  redis.call('HINCRBY', meta, 'rev', {REVISION_GAP})
+  redis.call('HINCRBY', meta, 'token', {REVISION_GAP})
+end
+return 1
+""")
+
+COMMIT: Final = Script(f"""
+-- All writes or none. KEYS: meta, recent, lease, then rec, chg, gone of each kind, then journals.
+-- ARGV: commit id, fresh epoch, fence or '', channel, number of writes, number of journal
+-- entries; per write: index of its kind's first key, kind, id, expected version or '', JSON or
+-- '' to delete; per entry: index of its key, entries to keep, entry.
+local meta, recent, lease = KEYS[1], KEYS[2], KEYS[3]
+local writes, entries = tonumber(ARGV[5]), tonumber(ARGV[6])
+local done = redis.call('ZSCORE', recent, ARGV[1])
+if done then return {{'ok', done}} end
+if ARGV[3] ~= '' and redis.call('GET', lease) ~= ARGV[3] then return {{'fenced'}} end
+for w = 0, writes - 1 do
+  local at = 7 + w * 5
+  local expected = ARGV[at + 3]
+  if expected ~= '' then
+    local old = redis.call('HGET', KEYS[tonumber(ARGV[at])], ARGV[at + 2])
+    local actual = old and string.match(old, '^%d+') or '0'
+    if actual ~= expected then return {{'conflict', tostring(w), actual}} end
+  end
+end
+local rev
+if writes > 0 then
+  if redis.call('HSETNX', meta, 'epoch', ARGV[2]) == 1 then
+    redis.call('HSET', meta, 'prev', '', 'base', '0')
+  end
+  rev = string.format('%.0f', redis.call('HINCRBY', meta, 'rev', 1))
+else
+  rev = redis.call('HGET', meta, 'rev') or '0'
+end
+for w = 0, writes - 1 do
+  local at = 7 + w * 5
+  local key, kind, id, value = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2], ARGV[at + 4]
+  local rec, chg, gone = KEYS[key], KEYS[key + 1], KEYS[key + 2]
+  if value ~= '' then
+    redis.call('HSET', rec, id, rev .. ':' .. value)
+    redis.call('ZADD', chg, rev, id)
+    redis.call('ZREM', gone, id)
+  elseif redis.call('HDEL', rec, id) == 1 then
+    redis.call('ZADD', chg, rev, id)
+    redis.call('ZADD', gone, rev, id)
+    local surplus = redis.call('ZCARD', gone) - {MAX_TOMBSTONES}
+    if surplus > 0 then
+      local dropped = redis.call('ZPOPMIN', gone, surplus)
+      for i = 1, #dropped, 2 do redis.call('ZREM', chg, dropped[i]) end
+      redis.call('HSET', meta, 'floor:' .. kind, dropped[#dropped])
+    end
+  end
+end
+for e = 0, entries - 1 do
+  local at = 7 + writes * 5 + e * 3
+  local journal = KEYS[tonumber(ARGV[at])]
+  redis.call('LPUSH', journal, ARGV[at + 2])
+  redis.call('LTRIM', journal, 0, tonumber(ARGV[at + 1]) - 1)
+  redis.call('EXPIRE', journal, {JOURNAL_TTL_S})
+end
+redis.call('ZADD', recent, rev, ARGV[1])
+redis.call('ZREMRANGEBYRANK', recent, 0, -{RECENT_COMMITS + 1})
+if writes > 0 then redis.call('PUBLISH', ARGV[4], rev) end
+return {{'ok', rev}}
+""")
+
+FOLLOW: Final = Script("""
+-- What changed. KEYS: meta, then rec and chg of each kind. ARGV: how many changes per kind at
+-- most, then per kind its name and the revision that the reader has.
+-- Whole commits only: a page ends where a revision ends.
+local meta, limit = KEYS[1], tonumber(ARGV[1])
+local head = redis.call('HMGET', meta, 'epoch', 'rev', 'prev', 'base')
+local rev, complete, kinds = head[2] or '0', 1, {}
+for k = 1, (#ARGV - 1) / 2 do
+  local kind, since = ARGV[k * 2], ARGV[k * 2 + 1]
+  local rec, chg = KEYS[k * 2], KEYS[k * 2 + 1]
+  local floor = redis.call('HGET', meta, 'floor:' .. kind) or '0'
+  local upto, ids, values = rev, {}, {}
+  if since ~= rev then
+    local last = redis.call('ZRANGEBYSCORE', chg, '(' .. since, '+inf', 'WITHSCORES',
+                            'LIMIT', limit - 1, 1)
+    if #last > 0 then upto = last[2] end
+    ids = redis.call('ZRANGEBYSCORE', chg, '(' .. since, upto)
+    if #last > 0 and upto ~= rev then complete = 0 end
+    if #ids > 0 then values = redis.call('HMGET', rec, unpack(ids)) end
+  end
+  kinds[k] = {floor, upto, ids, values}
+end
+return {head[1] or '', rev, head[3] or '', head[4] or '0', complete, kinds}
+""")
+
+ACQUIRE: Final = Script("""
+-- KEYS: lease, meta. ARGV: holder, ttl in ms. Returns the token, or false: held by another.
+local held = redis.call('GET', KEYS[1])
+if held then
+  local token, holder = string.match(held, '^(%d+) (.*)$')
+  if holder ~= ARGV[1] then return false end
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return token
+end
+local token = string.format('%.0f', redis.call('HINCRBY', KEYS[2], 'token', 1))
+redis.call('SET', KEYS[1], token .. ' ' .. ARGV[1], 'PX', ARGV[2])
+return token
+""")
+
+RELEASE: Final = Script("""
+-- KEYS: lease. ARGV: "<token> <holder>".
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+""")
+
+REPORT: Final = Script("""
+-- KEYS: reports. ARGV: worker id, ttl in ms, JSON. Neither the disk nor replicas need it: the
+-- next one comes in half a second.
+redis.set_repl(redis.REPL_NONE)
+local time = redis.call('TIME')
+local expires = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', expires) .. ARGV[3])
+return 1
+""")
+
+FORGET: Final = Script("""
+-- KEYS: reports. ARGV: worker id.
+redis.set_repl(redis.REPL_NONE)
+return redis.call('HDEL', KEYS[1], ARGV[1])
+""")
+
+COLLECT: Final = Script("""
+-- KEYS: reports. Returns the JSON of every report that has not expired, and drops the others.
+redis.set_repl(redis.REPL_NONE)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local all, found = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #all, 2 do
+  local space = string.find(all[i + 1], ' ', 1, true)
+  if tonumber(string.sub(all[i + 1], 1, space - 1)) > now then
+    found[#found + 1] = string.sub(all[i + 1], space + 1)
+  else
+    redis.call('HDEL', KEYS[1], all[i])
+  end
+end
+return found
+""")
+
+WAKE: Final = Script("""
+-- KEYS: wakes. ARGV: proton id, channel, ms to remember it for a listener that is away.
+redis.set_repl(redis.REPL_NONE)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[3]))
+return redis.call('PUBLISH', ARGV[2], ARGV[1])
+""")
+
+ALL: Final = (OPEN, COMMIT, FOLLOW, ACQUIRE, RELEASE, REPORT, FORGET, COLLECT, WAKE)

@@ -1,0 +1,80 @@
+"""What all shapes have in common: camelCase outside, snake_case inside, times, numbers, errors."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+NAME_MAX: Final = 5000
+"""Longest name the contract allows, characters."""
+
+Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
+Number = int | float
+"""A JSON number that keeps its look: 30 stays 30, never 30.0, which Go's integers refuse."""
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+"""A number of replicas, requests or failures."""
+
+Seconds = Annotated[Number, Field(ge=0, le=86_400)]
+"""A duration; fractions are an extension of ours."""
+
+
+class Shape(BaseModel):
+    """One JSON object of an answer."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+    )
+
+
+class Input(BaseModel):
+    """Mixed into a shape that clients send: unknown fields are refused, names are camelCase."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_by_name=False,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+    )
+
+
+class ErrorShape(Shape):
+    """Every error but schema errors: one sentence, or a list of them."""
+
+    detail: str | list[str]
+
+
+def timestamp(at: float) -> str:
+    """Epoch seconds as RFC 3339 in UTC with microseconds and zone, as the contract shows it."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
+
+
+def maybe_timestamp(at: float | None) -> str | None:
+    """As `timestamp`; None stays None."""
+    return None if at is None else timestamp(at)
+
+
+def whole(value: float) -> Number:
+    """An integer where the value is one, so that JSON shows 30 and not 30.0."""
+    return int(value) if value == int(value) else value
+
+
+def maybe(value: T | None, convert: Callable[[T], U]) -> U | None:
+    """`convert(value)`, or None for None."""
+    return None if value is None else convert(value)
+
+
+def broken_rule(message: str) -> PydanticCustomError:
+    """A 422 entry for a rule between fields; `message` says what is wrong and what to do."""
+    return PydanticCustomError("value_error", "{reason}", {"reason": message})

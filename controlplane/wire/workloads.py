@@ -1,0 +1,141 @@
+"""Workloads (contract 2.1, 2.6, 2.11) and what is said about their state."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from controlplane.model.states import Importance
+from controlplane.wire.artifacts import ArtifactInput, ArtifactSummary
+from controlplane.wire.base import Input, Name, Shape, broken_rule
+from controlplane.wire.people import UserShape
+from controlplane.wire.runtime import OldRuntimeShape, RuntimeInput, RuntimeShape
+
+ObjectIdText = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
+
+
+class WorkloadInput(Input):
+    """Body of create: exactly one of `artifact` and `artifactId`."""
+
+    name: Name
+    artifact: ArtifactInput | None = None
+    artifact_id: str | None = None
+    description: str | None = None
+    importance: Importance = Importance.LOW
+    runtime: RuntimeInput | None = None
+    use_case_id: ObjectIdText | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.artifact is None) == (self.artifact_id is None):
+            raise broken_rule("give exactly one of artifact and artifactId")
+        return self
+
+
+class OldWorkloadInput(WorkloadInput):
+    """Body of create in the old family: without a name the workload takes its artifact's."""
+
+    name: Name | None = None  # type: ignore[assignment]  # the old family's one difference
+
+
+class WorkloadPatch(Input):
+    """Body of PATCH: what is absent or null stays. Nothing restarts."""
+
+    name: Name | None = None
+    description: str | None = None
+    importance: Importance | None = None
+
+
+class SettingsInput(Input):
+    """Body of PATCH settings: the whole runtime, not a part of it."""
+
+    runtime: RuntimeInput
+
+
+class Empty(Input):
+    """The body of an action: nothing."""
+
+
+class Condition(Shape):
+    """One thing that is true or false about a workload, proton or replica."""
+
+    type: str
+    value: bool
+    last_transition_time: str | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class StatusDetails(Shape):
+    """Why the status is what it is. `message` tells the owner what to do; empty: all is well."""
+
+    message: str
+    log_tail: list[str] | None
+    conditions: list[Condition]
+    reason: str | None = Field(description="The last scaling decision's reason.")
+    wanted_replicas: int | None
+    ready_replicas: int
+
+
+class WorkloadFormatted(Shape):
+    """One workload."""
+
+    id: str
+    name: str
+    description: str
+    status: str
+    status_details: StatusDetails | None
+    importance: Importance
+    type: str
+    artifact_id: str | None
+    artifact: ArtifactSummary | None
+    endpoint: str
+    proton_id: str | None
+    runtime: OldRuntimeShape | RuntimeShape | None
+    replacement: dict[str, Any] | None = None
+    request_stats: dict[str, Any] | None = None
+    last_response: str | None = None
+    use_case_id: str | None
+    creator: UserShape | None
+    owners: list[UserShape]
+    permissions: list[str]
+    tags: tuple[dict[str, str], ...] = ()
+    created_at: str
+    updated_at: str
+
+
+class Operation(Shape):
+    """Answer of start and stop."""
+
+    status: str = Field(description="One sentence for people.")
+    workload_id: str
+    track_via: str = Field(description="Where to follow it.")
+
+
+class SettingsFormatted(Shape):
+    """A workload's settings."""
+
+    runtime: OldRuntimeShape | RuntimeShape
+    replacement: dict[str, Any] | None = None
+
+
+class SettingsChange(Shape):
+    """Answer of PATCH settings, in the contract's Replacement form (2.10)."""
+
+    id: str
+    name: str
+    workload_id: str
+    user_id: str
+    tenant_id: str | None = None
+    candidate_artifact_id: str
+    candidate_proton_ids: list[str]
+    previous_proton_ids: list[str] | None
+    config: dict[str, Any] | None = None
+    runtime: OldRuntimeShape | RuntimeShape
+    status: str
+    strategy: str
+    message: str | None
+    switched_at: str | None
+    is_deleted: bool = False
+    deleted_at: str | None = None
+    created_at: str
+    updated_at: str

@@ -1,0 +1,369 @@
+"""Where a message ends, and what of its head goes on: requests and responses.
+
+A head arrives here whole and with its grammar proven by llhttp. These guards are ours, because
+llhttp leaves them to its user (RFC 9112 unless noted):
+
+    refused                                           section         status
+    ------------------------------------------------  --------------  ------
+    HTTP/1.1 request without Host, or with two        3.2             400
+    target that is neither origin nor absolute form   3.2             400
+    CONNECT                                           RFC 9110 9.3.6  405
+    a version other than 1.0 and 1.1                  2.3             505
+    Transfer-Encoding in HTTP/1.0                     6.1             400
+    Transfer-Encoding other than exactly `chunked`    6.1             501
+    Transfer-Encoding twice, or with Content-Length   6.1, 6.3        400
+    Content-Length twice (even equal), or not digits  6.3             400
+    more header lines than the limit                  RFC 6585 5      431
+    two Authorization lines                           RFC 9110 11.6   400
+"""
+
+from typing import Final
+
+from gateway.core.headers import (
+    API_KEY,
+    AUTHORIZATION,
+    CONNECTION,
+    CONTENT_LENGTH,
+    EXPECT,
+    FORWARDED,
+    HOST,
+    PLAIN,
+    REQUEST_ID,
+    TRACEPARENT,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    KnownLines,
+    connection_tokens,
+    drop_named,
+)
+
+BODY_NONE: Final = 0
+BODY_FIXED: Final = 1
+BODY_CHUNKED: Final = 2
+BODY_TO_CLOSE: Final = 3
+
+_MAX_REQUEST_ID: Final = 128
+_VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
+_NOT_TUNNELLED: Final = b"h2c"
+"""HTTP/2 in a tunnel would carry requests that nobody here has checked."""
+
+
+class FramingError(Exception):
+    """A message whose end cannot be told for certain, or that breaks a rule or a limit.
+
+    `status` is the answer to a client; a replica that sends such a message makes it 502.
+    """
+
+    def __init__(self, status: int, rule: str) -> None:
+        super().__init__(rule)
+        self.status = status
+        self.rule = rule
+
+
+class RequestHead:
+    """What the gateway needs of a request's head. `lines` go on to the replica as they came."""
+
+    __slots__ = (
+        "api_key",
+        "authorization",
+        "body",
+        "close",
+        "content_length",
+        "expect",
+        "forwarded",
+        "host",
+        "keep_alive",
+        "lines",
+        "method",
+        "minor",
+        "named",
+        "request_id",
+        "target",
+        "traceparent",
+        "upgrade",
+        "upgrading",
+    )
+
+    def __init__(self, method: bytes, target: bytes, minor: int) -> None:
+        self.method = method
+        self.target = target
+        self.minor = minor
+        self.lines: list[bytes] = []
+        self.host: bytes | None = None
+        self.body = BODY_NONE
+        self.content_length: int | None = None
+        self.keep_alive = False
+        self.close = False
+        self.named: list[bytes] | None = None
+        self.expect = False
+        self.upgrade: bytes | None = None
+        self.upgrading = False
+        self.authorization: bytes | None = None
+        self.api_key: bytes | None = None
+        self.request_id: bytes | None = None
+        self.traceparent: bytes | None = None
+        self.forwarded: list[bytes] | None = None
+
+
+def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> RequestHead:
+    """Index a request's head.
+
+    Args:
+        raw: The head with its closing empty line, accepted by llhttp.
+        known: The worker's memory of lines.
+        max_headers: Most header lines.
+
+    Raises:
+        FramingError: See the table above.
+    """
+    parts = raw.split(b"\r\n")
+    start = parts[0].split(b" ")
+    if len(start) != 3:  # noqa: PLR2004 - method, target, version
+        raise FramingError(400, "the request line is not `method target version`")
+    version = start[2]
+    if version not in _VERSIONS:
+        raise FramingError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+    head = RequestHead(start[0], start[1], 1 if version == b"HTTP/1.1" else 0)
+    if len(parts) - 3 > max_headers:
+        raise FramingError(431, f"more than {max_headers} header lines")
+    lines = head.lines
+    meanings = known.known
+    for line in parts[1:-2]:
+        found = meanings.get(line)
+        if found is None:
+            found = known.learn(line)
+        kind = found[0]
+        if kind == PLAIN:
+            lines.append(line)
+        else:
+            read = _REQUEST.get(kind)
+            if read is not None:
+                read(head, found[1], line)
+    _settle_request(head)
+    return head
+
+
+def _settle_request(head: RequestHead) -> None:
+    if head.host is None and head.minor:
+        raise FramingError(400, "Host is missing")
+    if head.body == BODY_CHUNKED:
+        if head.content_length is not None:
+            raise FramingError(400, "both Content-Length and Transfer-Encoding")
+        if not head.minor:
+            raise FramingError(400, "Transfer-Encoding in an HTTP/1.0 request")
+    elif head.content_length:
+        head.body = BODY_FIXED
+    head.keep_alive = (head.keep_alive or bool(head.minor)) and not head.close
+    _settle_connection(head)
+    if not head.target.startswith(b"/"):
+        _absolute_form(head)
+
+
+def _settle_connection(head: RequestHead) -> None:
+    if head.named is not None:
+        head.lines = drop_named(head.lines, head.named)
+    if head.upgrade is not None and (
+        not head.upgrading or not head.minor or head.upgrade.lower() == _NOT_TUNNELLED
+    ):
+        head.upgrade = None  # RFC 9110 section 7.8: ignored unless Connection names it
+
+
+def _absolute_form(head: RequestHead) -> None:
+    if head.method == b"CONNECT":
+        raise FramingError(405, "CONNECT is not offered: this gateway is no forward proxy")
+    scheme, found, rest = head.target.partition(b"://")
+    if not found or scheme.lower() not in {b"http", b"https"}:
+        if head.target == b"*" and head.method == b"OPTIONS":
+            return
+        raise FramingError(400, "the target is neither an absolute path nor an absolute URL")
+    authority, slash, path = rest.partition(b"/")
+    if not slash:
+        authority, mark, query = rest.partition(b"?")
+        path = mark + query
+    if not authority:
+        raise FramingError(400, "the target names no host")
+    # RFC 9112 section 3.2.2: the target's authority replaces the Host header
+    head.target = b"/" + path
+    head.host = authority
+
+
+def _host(head: RequestHead, value: bytes, _line: bytes) -> None:
+    if head.host is not None:
+        raise FramingError(400, "Host is given twice")
+    head.host = value
+
+
+def _connection(head: RequestHead | "ResponseHead", value: bytes, _line: bytes) -> None:
+    if value == b"keep-alive":  # what nearly every client sends
+        head.keep_alive = True
+        return
+    for token in connection_tokens(value):
+        if token == b"close":
+            head.close = True
+        elif token == b"keep-alive":
+            head.keep_alive = True
+        elif token == b"upgrade":
+            head.upgrading = True
+        else:
+            if head.named is None:
+                head.named = []
+            head.named.append(token)
+
+
+def _content_length(head: RequestHead | "ResponseHead", value: bytes, _line: bytes) -> None:
+    if head.content_length is not None:
+        raise FramingError(400, "Content-Length is given twice")
+    if not value.isdigit():
+        raise FramingError(400, "Content-Length is not a number")
+    head.content_length = int(value)
+
+
+def _transfer_encoding(head: RequestHead | "ResponseHead", value: bytes, _line: bytes) -> None:
+    if head.body == BODY_CHUNKED:
+        raise FramingError(400, "Transfer-Encoding is given twice")
+    if value.lower() != b"chunked":
+        raise FramingError(501, "no transfer coding but chunked is understood")
+    head.body = BODY_CHUNKED
+
+
+def _upgrade(head: RequestHead | "ResponseHead", value: bytes, _line: bytes) -> None:
+    head.upgrade = value
+
+
+def _expect(head: RequestHead, value: bytes, line: bytes) -> None:
+    head.expect = value.lower() == b"100-continue"
+    head.lines.append(line)
+
+
+def _authorization(head: RequestHead, value: bytes, _line: bytes) -> None:
+    if head.authorization is not None:
+        raise FramingError(400, "Authorization is given twice")
+    head.authorization = value
+
+
+def _api_key(head: RequestHead, value: bytes, _line: bytes) -> None:
+    head.api_key = value
+
+
+def _request_id(head: RequestHead, value: bytes, _line: bytes) -> None:
+    # Anything longer or stranger is replaced: it is echoed into logs and answers.
+    if 0 < len(value) <= _MAX_REQUEST_ID and value.isascii() and b" " not in value:
+        head.request_id = value
+
+
+def _traceparent(head: RequestHead, value: bytes, line: bytes) -> None:
+    head.traceparent = value
+    head.lines.append(line)
+
+
+def _forwarded(head: RequestHead, _value: bytes, line: bytes) -> None:
+    if head.forwarded is None:
+        head.forwarded = []
+    head.forwarded.append(line)
+
+
+_REQUEST: Final = {
+    HOST: _host,
+    CONNECTION: _connection,
+    CONTENT_LENGTH: _content_length,
+    TRANSFER_ENCODING: _transfer_encoding,
+    UPGRADE: _upgrade,
+    EXPECT: _expect,
+    AUTHORIZATION: _authorization,
+    API_KEY: _api_key,
+    REQUEST_ID: _request_id,
+    TRACEPARENT: _traceparent,
+    FORWARDED: _forwarded,
+}
+
+
+class ResponseHead:
+    """What the gateway needs of a response's head. `lines` go on to the client as they came."""
+
+    __slots__ = (
+        "body",
+        "close",
+        "content_length",
+        "keep_alive",
+        "lines",
+        "minor",
+        "named",
+        "reason",
+        "status",
+        "upgrade",
+        "upgrading",
+    )
+
+    def __init__(self, status: int, reason: bytes, minor: int) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor = minor
+        self.lines: list[bytes] = []
+        self.body = BODY_NONE
+        self.content_length: int | None = None
+        self.keep_alive = False
+        self.close = False
+        self.named: list[bytes] | None = None
+        self.upgrade: bytes | None = None
+        self.upgrading = False
+
+
+_RESPONSE: Final = {
+    CONNECTION: _connection,
+    CONTENT_LENGTH: _content_length,
+    TRANSFER_ENCODING: _transfer_encoding,
+    UPGRADE: _upgrade,
+}
+_FORWARDED_IN_RESPONSE: Final = frozenset(
+    {PLAIN, HOST, EXPECT, AUTHORIZATION, API_KEY, TRACEPARENT, FORWARDED}
+)
+_NO_BODY: Final = frozenset({204, 304})
+
+
+def read_response_head(raw: bytes, known: KnownLines, *, method: bytes) -> ResponseHead:
+    """Index a response's head.
+
+    Args:
+        raw: The head with its closing empty line, accepted by llhttp.
+        known: The worker's memory of lines.
+        method: The request's method: an answer to HEAD has no body whatever it says.
+
+    Raises:
+        FramingError: The end of the body cannot be told for certain.
+    """
+    parts = raw.split(b"\r\n")
+    first = parts[0]
+    head = ResponseHead(int(first[9:12]), first[13:], 1 if first.startswith(b"HTTP/1.1") else 0)
+    lines = head.lines
+    meanings = known.known
+    for line in parts[1:-2]:
+        found = meanings.get(line)
+        if found is None:
+            found = known.learn(line)
+        kind = found[0]
+        if kind in _FORWARDED_IN_RESPONSE:
+            lines.append(line)
+        else:
+            read = _RESPONSE.get(kind)
+            if read is not None:
+                read(head, found[1], line)
+    _settle_response(head, method)
+    return head
+
+
+def _settle_response(head: ResponseHead, method: bytes) -> None:
+    if head.body == BODY_CHUNKED:
+        if head.content_length is not None or not head.minor:
+            raise FramingError(502, "Transfer-Encoding with Content-Length, or in HTTP/1.0")
+    elif head.content_length is None:
+        head.body = BODY_TO_CLOSE
+    elif head.content_length:
+        head.body = BODY_FIXED
+    if method == b"HEAD" or head.status in _NO_BODY or head.status < 200:  # noqa: PLR2004
+        # RFC 9112 section 6.3 rules 1: such a response ends with its head
+        head.body = BODY_NONE
+    head.keep_alive = (
+        (head.keep_alive or bool(head.minor)) and not head.close and head.body != BODY_TO_CLOSE
+    )
+    if head.named is not None:
+        head.lines = drop_named(head.lines, head.named)

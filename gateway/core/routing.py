@@ -1,0 +1,57 @@
+"""From a request's target to a workload and the path that its replica sees."""
+
+from typing import Final, NamedTuple
+
+WORKLOADS: Final = b"/api/v2/endpoints/workloads/"
+DEPLOYMENTS: Final = b"/api/v2/endpoints/deployments/"
+_PIN: Final = b"protonId="
+_AFTER_ID: Final = b"/?"
+
+
+class Target(NamedTuple):
+    """A request target taken apart. All parts are as they came, never re-encoded."""
+
+    deployment: bool
+    id: bytes
+    path: bytes
+    """What the replica gets: the rest of the path, with its query."""
+    pin: bytes | None
+    """Value of `protonId`, taken out of the query (contract section 4)."""
+
+
+def read_target(target: bytes) -> Target | None:
+    """Take a target in origin form apart; None when it is no invoke URL."""
+    if target.startswith(WORKLOADS):
+        begin = len(WORKLOADS)
+        deployment = False
+    elif target.startswith(DEPLOYMENTS):
+        begin = len(DEPLOYMENTS)
+        deployment = True
+    else:
+        return None
+    end = target.find(b"/", begin)
+    if end < 0 or b"?" in target[begin:end]:
+        end = target.find(b"?", begin)
+        if end < 0:
+            return Target(deployment, target[begin:], b"/", None)
+        path = b"/" + target[end:]
+    else:
+        path = target[end:]
+    pin = None
+    if _PIN in path:
+        path, pin = _take_pin(path)
+    return Target(deployment, target[begin:end], path, pin)
+
+
+def _take_pin(path: bytes) -> tuple[bytes, bytes | None]:
+    bare, mark, query = path.partition(b"?")
+    if not mark:
+        return path, None
+    pin = None
+    kept = []
+    for part in query.split(b"&"):
+        if part.startswith(_PIN):
+            pin = part[len(_PIN) :]
+        else:
+            kept.append(part)
+    return (bare + b"?" + b"&".join(kept) if kept else bare), pin

@@ -1,0 +1,477 @@
+"""One client connection: requests in, exchanges out, response bytes back."""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from gateway.core import answers
+from gateway.core.answers import Answer, bad_request
+from gateway.core.chunks import ChunkReader, write_chunks, write_end
+from gateway.core.exchange import Phase
+from gateway.core.framing import BODY_CHUNKED, BODY_FIXED, BODY_NONE, FramingError, RequestHead
+
+if TYPE_CHECKING:
+    from gateway.net.dispatcher import Dispatcher
+    from gateway.net.flow import Exchange
+
+_LINGER_S = 2.0
+_LINGER_BYTES = 1024 * 1024
+_PIPELINE_BYTES = 65_536
+"""Requests read ahead while one is being answered; beyond it we stop reading."""
+
+_IDLE, _HEAD, _SLOT, _BODY, _RESPONSE, _STREAM, _LINGER = range(7)
+
+
+class DownstreamProtocol(asyncio.Protocol):
+    """One client connection: bytes in, exchange out, response parts back as bytes.
+
+    Called by the event loop, and by the one live exchange. It owns the transport, the framing of
+    requests and the connection's one timer; it does not own routing, admission or repeats: it
+    asks the dispatcher and obeys.
+
+        client too fast   unsent body or read-ahead too large    we pause reading from the client
+        client too slow   loop calls pause_writing()             we pause reading from the replica
+
+    Invariants:
+        I1  at most one exchange is live; the next head is read when it has ended.
+        I2  nothing is written after `connection_lost`.
+        I3  one timer at most; it is re-armed when it fires, not when the deadline moves.
+    """
+
+    __slots__ = (
+        "_advancing",
+        "_body_bytes",
+        "_body_left",
+        "_buffer",
+        "_chunks",
+        "_deadline_s",
+        "_dispatcher",
+        "_exchange",
+        "_half_closed",
+        "_lost",
+        "_paused",
+        "_peer_lines",
+        "_timer",
+        "_timer_at_s",
+        "_waiting_for",
+        "_worker",
+        "keep_alive",
+        "peer",
+        "transport",
+    )
+
+    def __init__(self, dispatcher: "Dispatcher") -> None:
+        # process
+        self._dispatcher = dispatcher
+        self._worker = dispatcher.worker
+        # connection
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.peer = ""
+        self._peer_lines = b""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at_s = 0.0
+        self._deadline_s = 0.0
+        self._waiting_for = _IDLE
+        self._buffer = b""
+        self._paused = False
+        self._lost = False
+        self._half_closed = False
+        self._advancing = False
+        # exchange
+        self._exchange: Exchange | None = None
+        self._body_left = 0
+        self._body_bytes = 0
+        self._chunks: ChunkReader | None = None
+        self.keep_alive = True
+
+    # ---- the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0] if peer else "unix"
+        node = f'"[{self.peer}]"' if ":" in self.peer else self.peer
+        self._peer_lines = (
+            f"X-Forwarded-For: {self.peer}\r\nX-Forwarded-Proto: http\r\n"
+            f"Forwarded: for={node};proto=http"
+        ).encode()
+        self._worker.clients.add(self)
+        self._expect(self._worker.settings.keep_alive_timeout_s, _IDLE)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client: a head, a body, read-ahead, or a tunnel's."""
+        exchange = self._exchange
+        if exchange is None:
+            if self._waiting_for == _LINGER:
+                self._body_left -= len(data)
+                if self._body_left < 0:
+                    self.transport.abort()
+                return
+            self._buffer = self._buffer + data if self._buffer else data
+            self._advance()
+        elif exchange.phase == Phase.TUNNEL:
+            self._touch(self._worker.settings.idle_timeout_s)
+            exchange.tunnel(data)
+        elif exchange.body_done:
+            self._buffer += data
+            if len(self._buffer) > _PIPELINE_BYTES:
+                self.hold_reading()
+        else:
+            self._touch(self._worker.settings.idle_timeout_s)
+            self._buffer = self._take_body(exchange, data)
+
+    def eof_received(self) -> bool:
+        """The client will send no more.
+
+        Half-closed clients get the answer to a whole request that is being served; one that still
+        waits for a replica is taken for gone, for most such clients are.
+        """
+        exchange = self._exchange
+        if exchange is None:
+            return False
+        if exchange.phase == Phase.TUNNEL:
+            return exchange.client_eof()
+        self._half_closed = True
+        self.keep_alive = False
+        return exchange.body_done and exchange.phase > Phase.QUEUED
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._lost = True
+        self._worker.clients.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+        self._buffer = b""
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: stop reading from the replica."""
+        transport = self._upstream_transport()
+        if transport is not None:
+            transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        transport = self._upstream_transport()
+        if transport is not None:
+            transport.resume_reading()
+
+    def _upstream_transport(self) -> asyncio.Transport | None:
+        upstream = self._exchange.upstream if self._exchange is not None else None
+        if upstream is None or upstream.closed or upstream.transport.is_closing():
+            return None
+        return upstream.transport
+
+    # ---- the exchange calls
+
+    def write(self, data: bytes) -> None:
+        """Response bytes."""
+        if not self._lost:
+            self._deadline_s = self._worker.monotonic() + self._worker.settings.idle_timeout_s
+            self._waiting_for = _STREAM
+            self.transport.write(data)
+
+    def write_eof(self) -> bool:
+        """End the response direction of a tunnel; False when the connection cannot."""
+        if self._lost or not self.transport.can_write_eof():
+            return False
+        self.transport.write_eof()
+        return True
+
+    def start_tunnel(self) -> None:
+        """From now on bytes pass both ways."""
+        self.keep_alive = False
+        exchange, early = self._exchange, self._buffer
+        self._buffer = b""
+        if early and exchange is not None:
+            exchange.tunnel(early)
+
+    def await_slot(self) -> None:
+        """The exchange is queued."""
+        self._expect(self._worker.settings.cold_start_timeout_s, _SLOT)
+
+    def await_response(self, *, body_done: bool) -> None:
+        """The request is sent, as far as it has come."""
+        settings = self._worker.settings
+        if body_done:
+            self._expect(settings.response_timeout_s, _RESPONSE)
+        else:
+            self._expect(settings.idle_timeout_s, _BODY)
+
+    def hold_reading(self) -> None:
+        """Stop reading from the client."""
+        if not self._paused and not self._lost and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def release_reading(self) -> None:
+        """Read from the client again."""
+        if self._paused and not self._lost and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    def answer(
+        self,
+        answer: Answer,
+        *,
+        request_id: bytes,
+        retry_after: int | None = None,
+        body_done: bool = True,
+    ) -> None:
+        """Answer in the replica's place, and end the exchange."""
+        self._worker.answers[answer.code] += 1
+        exchange = self._exchange
+        if not body_done or self._worker.draining:
+            self.keep_alive = False
+        if not self._lost:
+            self.transport.write(
+                answers.render(
+                    answer,
+                    request_id=request_id,
+                    close=not self.keep_alive,
+                    retry_after=retry_after,
+                    head_only=exchange is not None and exchange.head.method == b"HEAD",
+                )
+            )
+        self.exchange_done(body_done=body_done)
+
+    def exchange_done(self, *, body_done: bool) -> None:
+        """The exchange has ended: on to the next request, or to the connection's end."""
+        self._exchange = None
+        self._chunks = None
+        if self._lost:
+            return
+        if not self.keep_alive or self._half_closed:
+            if body_done and not self._buffer:
+                self.transport.close()
+            else:
+                self._linger()
+            return
+        self.release_reading()
+        self._deadline_s = self._worker.monotonic() + self._worker.settings.keep_alive_timeout_s
+        self._waiting_for = _IDLE
+        if self._deadline_s < self._timer_at_s:
+            self._arm(self._worker.settings.keep_alive_timeout_s)
+        if self._buffer and not self._advancing:
+            self._advance()
+
+    def close(self) -> None:
+        """End the connection when everything is written."""
+        if not self._lost:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection: the client must see that the response is not whole."""
+        if not self._lost:
+            self.transport.abort()
+
+    def drain(self) -> None:
+        """The worker is shutting down: end now if idle, else after the live exchange."""
+        self.keep_alive = False
+        if self._exchange is None and not self._lost and not self._buffer:
+            self.transport.close()
+
+    # ---- heads
+
+    def _advance(self) -> None:
+        """Read requests from the buffer while no exchange is live."""
+        self._advancing = True
+        try:
+            while self._exchange is None and self._buffer and not self._lost:
+                if self._waiting_for == _LINGER or not self._next_request():
+                    return
+        finally:
+            self._advancing = False
+
+    def _next_request(self) -> bool:
+        """Start the next exchange; False when its head is not whole yet or is refused."""
+        data = self._buffer
+        while data.startswith(b"\r\n"):  # RFC 9112 section 2.2: empty lines before a request
+            data = data[2:]
+        end = data.find(b"\r\n\r\n") + 4
+        settings = self._worker.settings
+        if end < 4 or end > settings.max_head_bytes:  # noqa: PLR2004 - not found
+            return self._incomplete(data, found=end >= 4)  # noqa: PLR2004
+        raw = data[:end]
+        self._buffer = data[end:]
+        try:
+            head = self._worker.heads.request(raw)
+        except FramingError as exc:
+            self._refuse_connection(bad_request(exc.status, exc.rule))
+            return False
+        if len(head.target) > settings.max_target_bytes:
+            self._refuse_connection(
+                bad_request(414, f"the target exceeds {settings.max_target_bytes} bytes")
+            )
+            return False
+        self.keep_alive = head.keep_alive
+        self._begin(head)
+        return True
+
+    def _incomplete(self, data: bytes, *, found: bool) -> bool:
+        self._buffer = data
+        settings = self._worker.settings
+        if found or len(data) > settings.max_head_bytes:
+            self._refuse_connection(
+                bad_request(431, f"the request head exceeds {settings.max_head_bytes} bytes")
+            )
+        elif self._half_closed:
+            self.transport.close()
+        elif data and self._waiting_for != _HEAD:
+            self._expect(settings.head_timeout_s, _HEAD)
+        return False
+
+    def _begin(self, head: RequestHead) -> None:
+        limit = self._worker.settings.max_body_bytes
+        if limit and head.content_length is not None and head.content_length > limit:
+            self._refuse_connection(answers.BODY_TOO_LARGE)
+            return
+        self._body_left = head.content_length or 0
+        self._body_bytes = 0
+        self._chunks = ChunkReader() if head.body == BODY_CHUNKED else None
+        exchange = self._dispatcher.begin(self, head, self._peer_lines)
+        if exchange is None:
+            return
+        self._exchange = exchange
+        if head.body != BODY_NONE and self._buffer:
+            early, self._buffer = self._buffer, b""
+            self._buffer = self._take_body(exchange, early)
+        if self._exchange is exchange:
+            self._dispatcher.admit(exchange)
+
+    def refuse(self, head: RequestHead, answer: Answer, request_id: bytes) -> None:
+        """Answer a request that never became an exchange (no route, no token)."""
+        whole = head.body == BODY_NONE or (
+            head.body == BODY_FIXED and len(self._buffer) >= (head.content_length or 0)
+        )
+        if whole and head.content_length:
+            self._buffer = self._buffer[head.content_length :]
+        self._worker.answers[answer.code] += 1
+        if not whole or self._worker.draining:
+            self.keep_alive = False
+        self.transport.write(
+            answers.render(
+                answer,
+                request_id=request_id,
+                close=not self.keep_alive,
+                head_only=head.method == b"HEAD",
+            )
+        )
+        self.exchange_done(body_done=whole)
+
+    def _refuse_connection(self, answer: Answer) -> None:
+        """Answer what cannot be trusted, or will not be read, and end the connection."""
+        self._worker.answers[answer.code] += 1
+        self.keep_alive = False
+        self._buffer = b""
+        self.transport.write(
+            answers.render(answer, request_id=self._worker.new_trace(), close=True)
+        )
+        self._linger()
+
+    # ---- bodies
+
+    def _take_body(self, exchange: "Exchange", data: bytes) -> bytes:
+        """Pass body bytes on; returns what belongs to the next request."""
+        chunks = self._chunks
+        if chunks is None:
+            left = self._body_left
+            size = len(data)
+            if size <= left:
+                self._body_left = left - size
+                exchange.proton.meter.bytes_in += size
+                exchange.send_body(data, last=size == left)
+                rest = b""
+            else:
+                self._body_left = 0
+                exchange.proton.meter.bytes_in += left
+                exchange.send_body(data[:left], last=True)
+                rest = data[left:]
+        else:
+            try:
+                pieces, rest = chunks.feed(data)
+            except FramingError as exc:
+                self.keep_alive = False
+                exchange.fail(bad_request(exc.status, exc.rule))
+                return b""
+            self._send_chunks(exchange, chunks, pieces)
+        if exchange.body_done and exchange.phase == Phase.SENT:
+            self._expect(self._worker.settings.response_timeout_s, _RESPONSE)
+        return rest
+
+    def _send_chunks(self, exchange: "Exchange", chunks: ChunkReader, pieces: list[bytes]) -> None:
+        size = sum(map(len, pieces))
+        self._body_bytes += size
+        exchange.proton.meter.bytes_in += size
+        limit = self._worker.settings.max_body_bytes
+        if limit and self._body_bytes > limit:
+            exchange.fail(answers.BODY_TOO_LARGE)
+            return
+        out = write_chunks(pieces) if pieces else b""
+        if chunks.done:
+            out += write_end(chunks.trailers)
+        if out:
+            exchange.send_body(out, last=chunks.done)
+
+    # ---- time
+
+    def _linger(self) -> None:
+        """Close without losing the answer (RFC 9112 section 9.6).
+
+        Closing with unread bytes would reset the connection and could destroy what the client
+        has not read yet, so they are read and dropped for a while.
+        """
+        self._body_left = _LINGER_BYTES
+        self._buffer = b""
+        self.release_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._expect(_LINGER_S, _LINGER)
+
+    def _touch(self, seconds: float) -> None:
+        self._deadline_s = self._worker.monotonic() + seconds
+
+    def _expect(self, seconds: float, waiting_for: int) -> None:
+        """Set the deadline for what comes next."""
+        self._deadline_s = self._worker.monotonic() + seconds
+        self._waiting_for = waiting_for
+        if self._timer is None or self._deadline_s < self._timer_at_s:
+            self._arm(seconds)
+
+    def _arm(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at_s = self._worker.monotonic() + seconds
+        self._timer = self._dispatcher.loop.call_later(seconds, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        left = self._deadline_s - self._worker.monotonic()
+        if left > 0:
+            self._arm(left)
+        else:
+            self._expired()
+
+    def _expired(self) -> None:
+        waiting_for, exchange = self._waiting_for, self._exchange
+        if waiting_for == _HEAD:
+            self._refuse_connection(answers.HEAD_TIMEOUT)
+        elif exchange is None:
+            if waiting_for == _LINGER:
+                self.transport.abort()
+            else:
+                self.transport.close()
+        elif waiting_for == _SLOT:
+            self.keep_alive = self.keep_alive and exchange.body_done
+            exchange.refuse(answers.COLD_START_TIMEOUT)
+        elif waiting_for == _BODY and not exchange.body_done:
+            self.keep_alive = False
+            exchange.fail(answers.BODY_TIMEOUT)
+        elif exchange.phase == Phase.TUNNEL:
+            exchange.client_gone()
+            self.transport.close()
+        else:
+            exchange.fail(answers.REPLICA_TIMEOUT)

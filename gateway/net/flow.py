@@ -1,0 +1,405 @@
+"""One exchange in motion: what moves between a client connection and a replica connection.
+
+`core.exchange` says what the phases mean and what may follow what; this module does it. It ends
+exactly once: every path goes through `_end`, which releases the slot, counts and logs.
+"""
+
+from typing import TYPE_CHECKING
+
+from gateway.core import answers
+from gateway.core.answers import Answer
+from gateway.core.exchange import Event, Phase, next_phase
+from gateway.core.framing import (
+    BODY_CHUNKED,
+    BODY_NONE,
+    RequestHead,
+    ResponseHead,
+)
+from gateway.core.load import ABORTED, REFUSED, UPGRADED
+from gateway.core.retries import Verdict, after_loss
+from gateway.net.access_log import Line
+
+if TYPE_CHECKING:
+    from gateway.net.dispatcher import Dispatcher
+    from gateway.net.downstream import DownstreamProtocol
+    from gateway.net.routes import Endpoint, Identity, ProtonRoute
+    from gateway.net.upstream import UpstreamProtocol
+
+_SERVER_ERROR = 500
+_LOSS_ANSWER = {Verdict.UNREACHABLE: answers.UNREACHABLE, Verdict.RESET: answers.RESET}
+
+
+class Exchange:
+    """One request with its response.
+
+    Attributes by lifetime:
+        whole exchange  client, head, proton, request_id, phase, started_s
+        one attempt     endpoint, upstream, sent
+        request         outgoing (head and body so far, while a repeat is possible), body_done
+        response        status, client_chunked, reusable, bytes_out
+    """
+
+    __slots__ = (
+        "attempts",
+        "body_done",
+        "bytes_out",
+        "client",
+        "client_chunked",
+        "code",
+        "cold",
+        "dispatcher",
+        "endpoint",
+        "head",
+        "outgoing",
+        "phase",
+        "proton",
+        "replayable",
+        "request_id",
+        "reusable",
+        "sent",
+        "started_s",
+        "status",
+        "upstream",
+        "waited_s",
+    )
+
+    def __init__(
+        self,
+        client: "DownstreamProtocol",
+        head: RequestHead,
+        proton: "ProtonRoute",
+        dispatcher: "Dispatcher",
+        *,
+        request_id: bytes,
+        now_s: float,
+    ) -> None:
+        self.client = client
+        self.head = head
+        self.proton = proton
+        self.dispatcher = dispatcher
+        self.request_id = request_id
+        self.started_s = now_s
+        self.waited_s = 0.0
+        self.phase = Phase.QUEUED
+        self.endpoint: Endpoint | None = None
+        self.upstream: UpstreamProtocol | None = None
+        self.sent = False
+        self.attempts = 0
+        self.outgoing = b""
+        self.replayable = True
+        self.body_done = True
+        self.status = 0
+        self.code = ""
+        self.client_chunked = False
+        self.reusable = True
+        self.bytes_out = 0
+        self.cold = False
+
+    # ---- towards the replica
+
+    def compose(self, path: bytes, identity: "Identity", peer_lines: bytes) -> None:
+        """Write the request as the replica will see it; its body follows through `send_body`."""
+        head = self.head
+        lines = head.lines
+        request_id = self.request_id
+        lines.append(b"X-Request-Id: " + request_id)
+        if head.traceparent is None:
+            # One number for both: a log line leads to the trace. Flags 00: nobody sampled it yet.
+            trace = self.dispatcher.worker.new_trace()
+            lines.append(b"traceparent: 00-%b-%b-00" % (trace, trace[16:]))
+        lines.append(peer_lines)
+        lines.append(identity.line)
+        if head.body == BODY_CHUNKED:
+            lines.append(b"Transfer-Encoding: chunked")
+            self.body_done = False
+        elif head.content_length is not None:
+            lines.append(b"Content-Length: %d" % head.content_length)
+            self.body_done = head.body == BODY_NONE
+        if head.upgrade is not None:
+            lines.append(b"Connection: Upgrade\r\nUpgrade: " + head.upgrade)
+        self.outgoing = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n\r\n" % (
+            head.method,
+            path,
+            head.host or b"localhost",
+            b"\r\n".join(lines),
+        )
+
+    def assign(self, endpoint: "Endpoint", now_s: float) -> None:
+        """Take a slot of an endpoint, and send when there is a connection."""
+        self.phase = Phase.ASSIGNED
+        self.endpoint = endpoint
+        self.waited_s += now_s - self.started_s if not self.attempts else 0.0
+        self.attempts += 1
+        self.sent = True
+        endpoint.in_flight += 1
+        self.proton.meter.send(now_s)
+        idle = endpoint.idle
+        while idle:
+            upstream = idle.pop()
+            if not upstream.closed:
+                upstream.reused = True
+                self.send(upstream)
+                return
+        self.dispatcher.connect(self, endpoint)
+
+    def send(self, upstream: "UpstreamProtocol") -> None:
+        """Write what there is of the request."""
+        self.upstream = upstream
+        upstream.take(self)
+        self.phase = Phase.SENT
+        outgoing = self.outgoing
+        upstream.transport.write(outgoing)
+        if len(outgoing) > self.dispatcher.worker.settings.replay_bytes:
+            self.replayable = False
+            self.outgoing = b""
+        client = self.client
+        client.release_reading()
+        client.await_response(body_done=self.body_done)
+
+    def send_body(self, piece: bytes, *, last: bool) -> None:
+        """Pass a piece of the request's body on (already framed as the replica gets it)."""
+        self.body_done = self.body_done or last
+        if self.phase >= Phase.SENT and self.upstream is not None:
+            self.upstream.transport.write(piece)
+            if self.phase == Phase.SENT and self.replayable:
+                self._keep(piece)
+        else:
+            self.outgoing += piece
+            if len(self.outgoing) > self.dispatcher.worker.settings.replay_bytes:
+                self.client.hold_reading()
+
+    def _keep(self, piece: bytes) -> None:
+        if len(self.outgoing) + len(piece) > self.dispatcher.worker.settings.replay_bytes:
+            self.replayable = False
+            self.outgoing = b""
+        else:
+            self.outgoing += piece
+
+    # ---- towards the client
+
+    def interim(self, head: ResponseHead) -> None:
+        """Relay a 1xx answer (RFC 9110 section 15.2); an HTTP/1.0 client would not understand."""
+        if self.head.minor:
+            lines = b"\r\n".join([b"HTTP/1.1 %d %b" % (head.status, head.reason), *head.lines])
+            self.client.write(lines + b"\r\n\r\n")
+
+    def respond(self, head: ResponseHead) -> bytes:
+        """The response head as the client will see it. From now on nothing is repeated."""
+        self.phase = Phase.COMMITTED
+        self.outgoing = b""
+        self.status = head.status
+        endpoint = self.endpoint
+        if endpoint is not None and endpoint.failures:
+            endpoint.failures = 0
+        client = self.client
+        lines = head.lines
+        lines.append(b"X-Request-Id: " + self.request_id)
+        body = head.body
+        if body >= BODY_CHUNKED:  # or BODY_TO_CLOSE: the end is not known
+            if self.head.minor:
+                self.client_chunked = True
+                lines.append(b"Transfer-Encoding: chunked")
+            else:
+                client.keep_alive = False
+        elif head.content_length is not None:
+            lines.append(b"Content-Length: %d" % head.content_length)
+        if not self.body_done or self.dispatcher.worker.draining:
+            client.keep_alive = False
+        if not client.keep_alive:
+            lines.append(b"Connection: close")
+        elif not self.head.minor:
+            lines.append(b"Connection: keep-alive")
+        return b"HTTP/1.1 %d %b\r\n%b\r\n\r\n" % (head.status, head.reason, b"\r\n".join(lines))
+
+    def relay(self, data: bytes) -> None:
+        """Response bytes to the client, at once."""
+        self.bytes_out += len(data)
+        self.client.write(data)
+
+    def complete(self, *, reusable: bool) -> None:
+        """The whole response is relayed."""
+        upstream = self.upstream
+        self.upstream = None
+        if upstream is not None:
+            upstream.exchange = None
+            self.dispatcher.give_back(
+                upstream, reusable=reusable and self.reusable and self.body_done
+            )
+        self._end(self.status // 100 - 1, Event.COMPLETE)
+        self.client.exchange_done(body_done=self.body_done)
+
+    # ---- tunnels
+
+    def upgrade(self, head: ResponseHead, rest: bytes) -> None:
+        """The replica switched protocols: from here on bytes pass both ways, unread."""
+        if self.head.upgrade is None:
+            self.fail(answers.BAD_RESPONSE)  # RFC 9110 section 15.2.2: nobody asked for it
+            return
+        self.phase = next_phase(self.phase, Event.UPGRADED)
+        self.status = head.status
+        self.outgoing = b""
+        lines = [b"HTTP/1.1 101 " + head.reason, *head.lines, b"X-Request-Id: " + self.request_id]
+        lines.append(b"Connection: Upgrade\r\nUpgrade: " + (head.upgrade or b""))
+        self.client.start_tunnel()
+        self.relay(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    def tunnel(self, data: bytes) -> None:
+        """Bytes from the client into the tunnel."""
+        if self.upstream is not None and not self.upstream.closed:
+            self.upstream.transport.write(data)
+
+    def client_eof(self) -> bool:
+        """The client will send no more into the tunnel; True keeps the other direction open."""
+        upstream = self.upstream
+        if upstream is None or upstream.closed or not upstream.transport.can_write_eof():
+            return False
+        upstream.transport.write_eof()
+        return True
+
+    def upstream_eof(self) -> bool:
+        """The replica will send no more into the tunnel; True keeps the other direction open."""
+        return self.client.write_eof()
+
+    # ---- endings
+
+    def upstream_lost(self, answered: bool) -> None:
+        """The replica's connection broke.
+
+        Args:
+            answered: Part of a response head had come.
+        """
+        upstream, self.upstream = self.upstream, None
+        if self.phase == Phase.TUNNEL:
+            self._end(UPGRADED, Event.LOST)
+            self.client.close()
+            return
+        if self.phase == Phase.COMMITTED:
+            # Never appended to a response that has begun: the client must see it is cut.
+            self._end(ABORTED, Event.LOST)
+            self.client.abort()
+            return
+        if self.phase != Phase.SENT:
+            return
+        if upstream is not None and not upstream.reused:
+            self.dispatcher.failed(self.endpoint)
+        self._loss(touched=True, answered=answered)
+
+    def connect_failed(self) -> None:
+        """No connection to the replica: it has seen nothing of the request."""
+        self.dispatcher.failed(self.endpoint)
+        if self.phase == Phase.ASSIGNED:
+            self._loss(touched=False, answered=False)
+
+    def _loss(self, *, touched: bool, answered: bool) -> None:
+        verdict = after_loss(
+            method=self.head.method,
+            touched=touched,
+            body_kept=self.replayable and not answered,
+            attempts=self.attempts,
+            max_attempts=self.dispatcher.worker.settings.max_attempts,
+        )
+        if verdict is not Verdict.AGAIN:
+            self.refuse(_LOSS_ANSWER[verdict])
+            return
+        self.phase = next_phase(self.phase, Event.LOST_SAFE)
+        self._release()
+        self.dispatcher.again(self)
+
+    def fail(self, answer: Answer) -> None:
+        """The replica misbehaved: answer if nothing was sent yet, else cut the connection."""
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.exchange = None
+            upstream.abort()
+        if self.phase == Phase.COMMITTED:
+            self.code = answer.code
+            self._end(ABORTED, Event.LOST)
+            self.client.abort()
+        elif self.phase < Phase.COMMITTED:
+            self.refuse(answer)
+
+    def refuse(self, answer: Answer) -> None:
+        """Answer in the replica's place; nothing of a response has been sent."""
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.exchange = None
+            upstream.abort()
+        self.status = answer.status
+        self.code = answer.code
+        self._end(REFUSED, Event.REFUSED)
+        retry_after = None
+        if answer is answers.QUEUE_FULL or answer is answers.COLD_START_TIMEOUT:
+            retry_after = answers.retry_after_s(cold_start_p90_s=self.proton.cold_start_p90_s)
+        self.client.answer(
+            answer, request_id=self.request_id, retry_after=retry_after, body_done=self.body_done
+        )
+
+    def client_gone(self) -> None:
+        """The client vanished: tell the replica by closing, and count."""
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.exchange = None
+            upstream.abort()
+        if self.phase <= Phase.TUNNEL:
+            ending = UPGRADED if self.phase == Phase.TUNNEL else ABORTED
+            self._end(ending, Event.CLIENT_GONE)
+
+    def _release(self) -> None:
+        """Give the slot back; the exchange waits again."""
+        endpoint, self.endpoint = self.endpoint, None
+        if self.sent and endpoint is not None:
+            self.sent = False
+            endpoint.in_flight -= 1
+            self.proton.meter.take_back(self.dispatcher.worker.monotonic())
+
+    def _end(self, ending: int, event: Event) -> None:
+        """The only way out: phase, slot, counters, log, and the next in the queue."""
+        self.phase = next_phase(self.phase, event)
+        dispatcher = self.dispatcher
+        worker = dispatcher.worker
+        now_s = worker.monotonic()
+        proton = self.proton
+        endpoint = self.endpoint
+        if self.sent and endpoint is not None:
+            endpoint.in_flight -= 1
+        elif not self.sent:
+            proton.queue.pop(self, None)
+        meter = proton.meter
+        meter.finish(now_s, ending, sent=self.sent)
+        meter.bytes_out += self.bytes_out
+        elapsed_s = now_s - self.started_s
+        if ending < REFUSED and ending != UPGRADED:
+            meter.time(elapsed_s)
+        worker.exchanges -= 1
+        log = worker.access_log
+        if log.mode == "all" or (
+            log.mode == "errors" and (ending >= REFUSED or self.status >= _SERVER_ERROR)
+        ):
+            self._log(now_s, ending)
+        if proton.queue:
+            dispatcher.pump(proton)
+
+    def _log(self, now_s: float, ending: int) -> None:
+        worker = self.dispatcher.worker
+        log = worker.access_log
+        if log.mode == "all" and log.sample_ratio < 1 and worker.random() >= log.sample_ratio:
+            return
+        log.write(
+            Line(
+                time=worker.wall(),
+                method=self.head.method.decode("ascii", "replace"),
+                path=self.head.target.partition(b"?")[0].decode("latin-1"),
+                status=self.status,
+                ending=("ok", "refused", "aborted")[max(0, ending - REFUSED + 1)],
+                workload=self.proton.workload_id,
+                proton=self.proton.id,
+                replica=self.endpoint.replica_id if self.endpoint is not None else "",
+                request_id=self.request_id.decode("latin-1"),
+                code=self.code,
+                duration_ms=round((now_s - self.started_s) * 1000, 3),
+                queued_ms=round(self.waited_s * 1000, 3),
+                bytes_out=self.bytes_out,
+                attempts=self.attempts,
+                client=self.client.peer,
+            )
+        )

@@ -1,0 +1,137 @@
+"""Load reports and wake-ups: this worker's counters on their way to the autoscaler.
+
+Requests never wait for the store: they leave a note here, and one task sends.
+"""
+
+import asyncio
+import contextlib
+import logging
+
+from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.store.client import Store
+from controlplane.store.errors import StoreError
+from gateway.core.load import CLASSES
+from gateway.net.routes import ProtonRoute, Routes
+from gateway.net.worker import Worker
+
+_WAKE_AGAIN_S = 1.0
+"""A wake-up may be lost with its connection: repeated while somebody waits."""
+_WAKE_PAUSE_S = 0.05
+"""Least time between two wake-ups of one proton, however many requests join the queue."""
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Publishes this worker's report on a beat, and at once with every wake-up."""
+
+    def __init__(self, worker: Worker, routes: Routes, store: Store) -> None:
+        self._worker = worker
+        self._routes = routes
+        self._store = store
+        self._wanted: set[str] = set()
+        self._woken_s: dict[str, float] = {}
+        self._note = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._failing = False
+
+    def start(self) -> None:
+        """Begin to report."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Say goodbye: the last totals, marked as a draining worker's."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        with contextlib.suppress(StoreError):
+            await self._store.publish_report(
+                self.report(), ttl_s=self._worker.settings.report_ttl_s
+            )
+
+    def wake(self, proton: ProtonRoute) -> None:
+        """Somebody waits for a slot of this proton: tell the autoscaler now."""
+        last_s = self._woken_s.get(proton.id)
+        now_s = self._worker.monotonic()
+        if last_s is None or now_s - last_s >= _WAKE_PAUSE_S:
+            self._woken_s[proton.id] = now_s
+            self._wanted.add(proton.id)
+            self._note.set()
+
+    def report(self) -> LoadReport:
+        """Everything this worker knows, now."""
+        worker, routes = self._worker, self._routes
+        now_s = worker.monotonic()
+        protons: dict[str, ProtonLoad] = {}
+        endpoints: dict[str, int] = {}
+        for known in (routes.protons, routes.retired):
+            for proton in known.values():
+                if proton.meter.started:
+                    protons[proton.id] = _proton_load(proton, now_s)
+                for endpoint in proton.endpoints.values():
+                    if endpoint.in_flight:
+                        endpoints[endpoint.replica_id] = endpoint.in_flight
+        return LoadReport(
+            worker_id=worker.id,
+            sent_at=worker.wall(),
+            clock_s=now_s,
+            revision=routes.revision,
+            draining=worker.draining,
+            protons=protons,
+            endpoints=endpoints,
+        )
+
+    async def _run(self) -> None:
+        settings = self._worker.settings
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(settings.report_interval_s):
+                    await self._note.wait()
+            self._note.clear()
+            self._still_waiting()
+            wanted, self._wanted = self._wanted, set()
+            try:
+                await self._store.publish_report(self.report(), ttl_s=settings.report_ttl_s)
+                for proton_id in wanted:
+                    await self._store.wake(proton_id)
+            except StoreError as exc:
+                # Nothing is lost: the numbers are cumulative and the next report has them all.
+                self._wanted |= wanted
+                if not self._failing:
+                    log.warning("cannot report load: %s", exc)
+                self._failing = True
+                await asyncio.sleep(settings.report_interval_s)
+            else:
+                if self._failing:
+                    log.info("load is reported again")
+                self._failing = False
+
+    def _still_waiting(self) -> None:
+        now_s = self._worker.monotonic()
+        for proton_id, last_s in list(self._woken_s.items()):
+            proton = self._routes.protons.get(proton_id)
+            if proton is None or not proton.queue:
+                del self._woken_s[proton_id]
+            elif now_s - last_s >= _WAKE_AGAIN_S:
+                self._woken_s[proton_id] = now_s
+                self._wanted.add(proton_id)
+
+
+def _proton_load(proton: ProtonRoute, now_s: float) -> ProtonLoad:
+    meter = proton.meter
+    meter.advance(now_s)
+    return ProtonLoad(
+        workload_id=meter.workload_id,
+        started=meter.started,
+        finished={name: n for name, n in zip(CLASSES, meter.finished, strict=True) if n},
+        in_flight=meter.in_flight,
+        queued=meter.queued,
+        load_seconds=meter.load_seconds,
+        queued_seconds=meter.queued_seconds,
+        cold_starts=meter.cold_starts,
+        bytes_in=meter.bytes_in,
+        bytes_out=meter.bytes_out,
+        response_time=meter.response_time,
+        starts_by_minute=meter.starts_by_minute,
+    )

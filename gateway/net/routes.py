@@ -1,0 +1,371 @@
+"""Where requests may go: workloads, protons, endpoints and identities, kept fresh by the store.
+
+A request reads one `WorkloadRoute`, which is never changed but replaced as a whole. What lives
+longer than a route (an endpoint's slots and idle connections, a proton's queue and counters) are
+objects that successive routes share.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from controlplane.model.kinds import Record
+from controlplane.model.people import Token, User
+from controlplane.model.states import INVOKING_ROLES, ROUTABLE, Desired
+from controlplane.model.workloads import Deployment, Proton, Replica, Scale, Workload
+from controlplane.store.watch import Change, Mirror
+from gateway.core.answers import ERRORED, NO_ROUTE, STOPPED, Answer
+from gateway.core.balancing import share_of_limit
+from gateway.core.load import LoadMeter
+from gateway.net.worker import Worker
+
+if TYPE_CHECKING:
+    from gateway.net.flow import Exchange
+    from gateway.net.upstream import UpstreamProtocol
+
+KINDS: tuple[type[Record], ...] = (User, Token, Workload, Deployment, Proton, Replica, Scale)
+"""What a gateway watches."""
+
+_MAX_CREDENTIALS = 10_000
+_MAX_RETIRED = 1_000
+_PEOPLE: tuple[type[Record], ...] = (User, Token)
+_CONCURRENCY_METRICS = frozenset({"httpRequestsConcurrency", "httpRequestsInFlight"})
+_LIMIT_PER_TARGET = 2.0
+"""Where nobody states a limit: twice the concurrency target. Up to the target all is well, above
+it the autoscaler acts, and beyond twice the target a request is better off in the gateway's queue,
+where the next replica can take it, than behind others in a busy one."""
+
+
+class Identity:
+    """Who calls, by token."""
+
+    __slots__ = ("admin", "expires_at", "line", "user_id")
+
+    def __init__(self, *, user_id: str, admin: bool, expires_at: float | None) -> None:
+        self.user_id = user_id
+        self.admin = admin
+        self.expires_at = expires_at
+        self.line = b"X-DataRobot-User-Id: " + user_id.encode()
+
+
+class Endpoint:
+    """A replica's address, its slots and its idle connections, in this worker."""
+
+    __slots__ = (
+        "ejected",
+        "failures",
+        "host",
+        "idle",
+        "in_flight",
+        "limit",
+        "port",
+        "proton",
+        "replica_id",
+        "routable",
+    )
+
+    def __init__(
+        self, replica_id: str, host: str, port: int, *, limit: int, proton: "ProtonRoute"
+    ) -> None:
+        self.replica_id = replica_id
+        self.proton = proton
+        self.host = host
+        self.port = port
+        self.limit = limit
+        self.in_flight = 0
+        self.routable = False
+        self.ejected = False
+        self.failures = 0
+        self.idle: list[UpstreamProtocol] = []
+
+
+class ProtonRoute:
+    """One proton: its ready endpoints, its queue, its counters."""
+
+    __slots__ = (
+        "cold_start_p90_s",
+        "endpoints",
+        "id",
+        "meter",
+        "queue",
+        "ready",
+        "refusal",
+        "weight",
+        "workload_id",
+    )
+
+    def __init__(self, proton_id: str, workload_id: str, *, now_s: float) -> None:
+        self.id = proton_id
+        self.workload_id = workload_id
+        self.weight = 0
+        self.endpoints: dict[str, Endpoint] = {}
+        self.ready: tuple[Endpoint, ...] = ()
+        """Routable and not ejected."""
+        self.queue: OrderedDict[Exchange, None] = OrderedDict()
+        """First come, first served; ordered by key so that leaving early costs O(1)."""
+        self.meter = LoadMeter(workload_id, now_s=now_s)
+        self.refusal: Answer | None = None
+        """Why requests are refused at once: stopped or errored."""
+        self.cold_start_p90_s: float | None = None
+
+    def refresh(self) -> None:
+        """Recompute `ready` from the endpoints."""
+        self.ready = tuple(e for e in self.endpoints.values() if e.routable and not e.ejected)
+
+
+class WorkloadRoute:
+    """One workload as requests see it. Immutable: changes make a new one."""
+
+    __slots__ = ("by_id", "id", "invokers", "protons")
+
+    def __init__(
+        self, workload_id: str, protons: tuple[ProtonRoute, ...], invokers: frozenset[str]
+    ) -> None:
+        self.id = workload_id
+        self.protons = protons
+        self.by_id = {proton.id.encode(): proton for proton in protons}
+        self.invokers = invokers
+
+
+class Routes:
+    """All routes of one worker, built from the watched records.
+
+    Cost of a change: the workload it belongs to, however many there are. `on_progress` is called
+    for every proton that may now send or must now refuse what waits.
+    """
+
+    def __init__(self, worker: Worker, mirror: Mirror) -> None:
+        self._worker = worker
+        self._mirror = mirror
+        self.workloads: dict[bytes, WorkloadRoute] = {}
+        self.deployments: dict[bytes, bytes] = {}
+        self.protons: dict[str, ProtonRoute] = {}
+        self.retired: dict[str, ProtonRoute] = {}
+        """Protons whose record is gone: their totals stay in the reports."""
+        self._protons_of: dict[str, set[str]] = {}
+        self._proton_of_replica: dict[str, str] = {}
+        self._early: dict[str, dict[str, Replica]] = {}
+        """Replicas that became known before their proton."""
+        self._identities: dict[str, Identity] = {}
+        self._credentials: dict[bytes, Identity] = {}
+        self.on_progress: Callable[[ProtonRoute], None] = _nothing
+
+    @property
+    def revision(self) -> int:
+        """The store revision that these routes reflect."""
+        return self._mirror.revision
+
+    def load(self) -> None:
+        """Build everything from the mirror, once at the start, then follow its changes."""
+        changes = [
+            Change(kind, record.id, record)
+            for kind in KINDS
+            for record in self._mirror.all(kind).values()
+        ]
+        self.apply(changes)
+        self._mirror.subscribe(self.apply)
+
+    def apply(self, changes: list[Change]) -> None:
+        """Take a batch of changes over."""
+        workloads: set[str] = set()
+        protons: set[str] = set()
+        for change in changes:
+            cls, record = change.cls, change.record
+            if cls is Workload:
+                workloads.add(change.id)
+            elif cls is Proton:
+                workloads |= self._proton_changed(change.id, record)
+                protons.add(change.id)
+            elif cls is Replica:
+                protons |= self._replica_changed(change.id, record)
+            elif cls is Scale:
+                protons.add(change.id)
+            elif cls is Deployment:
+                self._deployment_changed(change.id, record)
+        if any(change.cls in _PEOPLE for change in changes):
+            self._people_changed()
+        self._refresh(workloads, protons)
+
+    def _refresh(self, workloads: set[str], protons: set[str]) -> None:
+        for proton_id in protons:
+            self._refresh_proton(proton_id)
+        for workload_id in workloads:
+            self._refresh_workload(workload_id)
+        for proton_id in protons:
+            proton = self.protons.get(proton_id)
+            if proton is not None:
+                self.on_progress(proton)
+
+    def authenticate(self, credential: bytes | None) -> Identity | None:
+        """Who holds this credential; None for nobody.
+
+        Args:
+            credential: An Authorization value (`Bearer T` or `Token T`), or a bare token.
+        """
+        if credential is None:
+            return None
+        identity = self._credentials.get(credential)
+        if identity is None:
+            scheme, blank, token = credential.partition(b" ")
+            if blank and scheme.lower() not in {b"bearer", b"token"}:
+                return None
+            digest = hashlib.sha256(token.strip() if blank else scheme).hexdigest()
+            identity = self._identities.get(digest)
+            if identity is None:
+                return None
+            if len(self._credentials) >= _MAX_CREDENTIALS:
+                self._credentials.clear()
+            self._credentials[credential] = identity
+        if identity.expires_at is not None and identity.expires_at <= self._worker.wall():
+            return None
+        return identity
+
+    def _people_changed(self) -> None:
+        users = self._mirror.all(User)
+        self._identities = {
+            token.digest: Identity(
+                user_id=token.user_id,
+                admin=users[token.user_id].admin,
+                expires_at=token.expires_at,
+            )
+            for token in self._mirror.all(Token).values()
+            if token.user_id in users
+        }
+        self._credentials.clear()
+
+    def _deployment_changed(self, deployment_id: str, record: Record | None) -> None:
+        key = deployment_id.encode()
+        if isinstance(record, Deployment) and record.deleted_at is None:
+            self.deployments[key] = record.workload_id.encode()
+        else:
+            self.deployments.pop(key, None)
+
+    def _proton_changed(self, proton_id: str, record: Record | None) -> set[str]:
+        known = self.protons.get(proton_id)
+        if isinstance(record, Proton):
+            if known is None:
+                self.protons[proton_id] = ProtonRoute(
+                    proton_id, record.workload_id, now_s=self._worker.monotonic()
+                )
+                self._protons_of.setdefault(record.workload_id, set()).add(proton_id)
+                for replica in self._early.pop(proton_id, {}).values():
+                    self._replica_changed(replica.id, replica)
+            return {record.workload_id}
+        if known is None:
+            return set()
+        # The record is gone; the counters stay while requests of it are under way.
+        siblings = self._protons_of.get(known.workload_id, set())
+        siblings.discard(proton_id)
+        if not siblings:
+            self._protons_of.pop(known.workload_id, None)
+        known.refusal = NO_ROUTE
+        self.on_progress(known)
+        del self.protons[proton_id]
+        self._retire(known)
+        for endpoint in known.endpoints.values():
+            close_idle(endpoint)
+        return {known.workload_id}
+
+    def _retire(self, proton: ProtonRoute) -> None:
+        self.retired[proton.id] = proton
+        if len(self.retired) > _MAX_RETIRED:
+            idle = (p.id for p in self.retired.values() if not p.meter.in_flight)
+            oldest = next(idle, None)
+            if oldest is not None:
+                del self.retired[oldest]
+
+    def _replica_gone(self, replica_id: str) -> set[str]:
+        proton_id = self._proton_of_replica.pop(replica_id, None)
+        if proton_id is None:
+            return set()
+        self._early.get(proton_id, {}).pop(replica_id, None)
+        proton = self.protons.get(proton_id)
+        if proton is None or (endpoint := proton.endpoints.pop(replica_id, None)) is None:
+            return set()
+        endpoint.routable = False
+        close_idle(endpoint)
+        return {proton_id}
+
+    def _replica_changed(self, replica_id: str, record: Record | None) -> set[str]:
+        if not isinstance(record, Replica):
+            return self._replica_gone(replica_id)
+        self._proton_of_replica[replica_id] = record.proton_id
+        proton = self.protons.get(record.proton_id)
+        if proton is None:
+            self._early.setdefault(record.proton_id, {})[replica_id] = record
+            return set()
+        if record.host is None or record.port is None:
+            return set()
+        endpoint = proton.endpoints.get(replica_id)
+        if endpoint is None or (endpoint.host, endpoint.port) != (record.host, record.port):
+            if endpoint is not None:
+                close_idle(endpoint)
+            endpoint = Endpoint(replica_id, record.host, record.port, limit=1, proton=proton)
+            proton.endpoints[replica_id] = endpoint
+        routable = record.phase in ROUTABLE
+        if routable and not endpoint.routable:
+            endpoint.ejected = False
+            endpoint.failures = 0
+        endpoint.routable = routable
+        if not routable:
+            close_idle(endpoint)
+        return {proton.id}
+
+    def _refresh_proton(self, proton_id: str) -> None:
+        proton = self.protons.get(proton_id)
+        record = self._mirror.get(Proton, proton_id)
+        if proton is None or record is None:
+            return
+        scale = self._mirror.get(Scale, proton_id)
+        proton.weight = record.weight
+        proton.cold_start_p90_s = scale.cold_start_p90_s if scale is not None else None
+        if record.desired is Desired.STOPPED:
+            proton.refusal = STOPPED
+        elif scale is not None and scale.errored:
+            proton.refusal = ERRORED
+        else:
+            proton.refusal = None
+        limit = self._limit(record)
+        for endpoint in proton.endpoints.values():
+            endpoint.limit = limit
+        proton.refresh()
+
+    def _limit(self, record: Proton) -> int:
+        group = record.runtime.group()
+        limit = group.concurrency_limit
+        if limit is None and group.autoscaling is not None and group.autoscaling.enabled:
+            targets = [
+                policy.target
+                for policy in group.autoscaling.policies
+                if policy.metric in _CONCURRENCY_METRICS and policy.target > 0
+            ]
+            if targets:
+                limit = max(1, round(min(targets) * _LIMIT_PER_TARGET))
+        settings = self._worker.settings
+        return share_of_limit(limit or settings.concurrency_limit, settings.worker_count)
+
+    def _refresh_workload(self, workload_id: str) -> None:
+        key = workload_id.encode()
+        record = self._mirror.get(Workload, workload_id)
+        if record is None or record.deleted_at is not None:
+            self.workloads.pop(key, None)
+            return
+        protons = tuple(
+            self.protons[proton_id] for proton_id in sorted(self._protons_of.get(workload_id, ()))
+        )
+        invokers = {user for user, role in record.roles.items() if role in INVOKING_ROLES}
+        self.workloads[key] = WorkloadRoute(
+            workload_id, protons, frozenset(invokers | {record.creator_id})
+        )
+
+
+def close_idle(endpoint: Endpoint) -> None:
+    """Close an endpoint's idle connections."""
+    for upstream in endpoint.idle:
+        upstream.abort()
+    endpoint.idle.clear()
+
+
+def _nothing(_proton: ProtonRoute) -> None:
+    return None

@@ -1,0 +1,1 @@
+"""Load and cost measurements; `make bench` runs them."""

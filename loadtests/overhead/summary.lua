@@ -1,0 +1,10 @@
+-- Prints wrk's own totals as one line of JSON. Only `done` is defined: nothing runs per request.
+done = function(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format(
+    'SUMMARY {"requests":%d,"duration_us":%d,"p50_us":%d,"p99_us":%d,"max_us":%d,' ..
+    '"connect_errors":%d,"read_errors":%d,"write_errors":%d,"status_errors":%d,"timeouts":%d}\n',
+    summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99), latency.max,
+    errors.connect, errors.read, errors.write, errors.status, errors.timeout))
+end

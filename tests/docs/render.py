@@ -1,0 +1,87 @@
+"""Pages that are made from the code: `python -m tests.docs.render` writes them.
+
+A test compares what stands in the tree with what this module makes.
+"""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from controlplane.model import sections
+from controlplane.model.sections import Settings
+from controlplane.model.settings import env_name
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS_PAGE = Path("controlplane/SETTINGS.md")
+
+_INTRO = """\
+# Settings
+
+<!-- Made from controlplane/model/sections.py by `python -m tests.docs.render`; edits are lost. -->
+
+Every setting has three names: `section.key` as a flag (`--set gateway.queue_limit=500`), `key`
+under `[section]` in the TOML file that `--config` or `TIDEGATE_CONFIG` names, and the environment
+variable below. Flags win over the environment, the environment over the file, the file over the
+defaults. `tidegate config` prints every value in force and where it came from; an unknown name is
+refused with the nearest known one. Names end in their unit: `_s` seconds, `_bytes` bytes, `_ratio`
+a share from 0 to 1.
+"""
+
+
+def settings_page() -> str:
+    """All settings with their defaults, variables and meanings."""
+    parts = [_INTRO]
+    for section, summary, rows in described():
+        parts += [
+            f"\n## `[{section}]`\n\n{summary}\n",
+            "| key | default | environment | meaning |\n|---|---|---|---|",
+            *[
+                f"| `{key}` | {_shown(default)} | `{env_name(section, key)}` | {meaning} |"
+                for key, default, meaning in rows
+            ],
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def described() -> Iterator[tuple[str, str, list[tuple[str, object, str]]]]:
+    """Sections with their summary and their rows of key, default and documentation."""
+    tree = ast.parse(inspect.getsource(sections))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    for section in fields(Settings):
+        kind = type(getattr(Settings(), section.name))
+        texts = _field_docs(classes[kind.__name__])
+        rows = [(f.name, f.default, texts.get(f.name, "")) for f in fields(kind)]
+        yield section.name, inspect.getdoc(kind) or "", rows
+
+
+def _field_docs(node: ast.ClassDef) -> dict[str, str]:
+    """The string that follows each annotated field, on one line."""
+    found = {}
+    for field, after in zip(node.body, node.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
+            found[field.target.id] = " ".join(str(after.value.value).split())
+    return found
+
+
+def _shown(value: object) -> str:
+    if value is None or value == "":
+        return "empty"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`"
+
+
+def main() -> None:
+    """Write all pages."""
+    (ROOT / SETTINGS_PAGE).write_text(settings_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
