@@ -18,6 +18,8 @@ async def _serve() -> int:
     # What is alive now stays alive: collections need not look at it again.
     gc.collect()
     gc.freeze()
+    # Finished exchanges leave no cycles: the collector only costs. Rarely is often enough.
+    gc.set_threshold(50_000, 20, 20)
     try:
         await GatewayServer(settings).run()
     except StoreError as exc:

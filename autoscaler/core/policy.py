@@ -88,9 +88,7 @@ def load_wish(metric: str, target: float, load: LoadView | None, *, current: int
     waiting = load.load if load.queued else 0
     wanting = load.demand_now if load.queued else 0.0
     stable = _held(load.demand_stable, load.mean_stable, target, current)
-    panic = _held(
-        max(load.demand_panic, wanting), max(load.mean_panic, waiting), target, current
-    )
+    panic = _held(max(load.demand_panic, wanting), max(load.mean_panic, waiting), target, current)
     note = f"ceil({load.mean_stable:.4g} / {target:g}) = {stable}"
     if panic != stable:
         short = f"{load.queued} waiting" if load.queued else f"{load.mean_panic:.4g} lately"
@@ -138,7 +136,9 @@ def hourly_wish(target: float, per_hour: float | None) -> Wish:
     if per_hour is None:
         return Wish(metric=PER_HOUR, stable=None, note="the hourly count is not known")
     stable = ceil_ratio(per_hour, target)
-    return Wish(metric=PER_HOUR, stable=stable, note=f"ceil({per_hour:.4g} / {target:g}) = {stable}")
+    return Wish(
+        metric=PER_HOUR, stable=stable, note=f"ceil({per_hour:.4g} / {target:g}) = {stable}"
+    )
 
 
 def cpu_wish(

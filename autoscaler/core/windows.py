@@ -154,6 +154,30 @@ class _Worker:
         self.left = False
         """It said goodbye."""
         self.series: dict[str, _Series] = {}
+        for proton_id, load in report.protons.items():
+            totals = (load.load_seconds, load.queued_seconds, float(load.started))
+            series = self.series[proton_id] = _Series(report.clock_s, totals)
+            series.last = load
+
+    def take(self, report: LoadReport, *, now_s: float, keep_s: float) -> list[str]:
+        """Take a newer report; returns the protons that had any load since the last."""
+        active = []
+        keep_from_s = report.clock_s - keep_s
+        for proton_id, load in report.protons.items():
+            series = self.series.get(proton_id)
+            if series is None:
+                # It was not in the worker's last report: its counters were zero then.
+                series = _Series(self.report.clock_s, (0.0, 0.0, 0.0))
+                self.series[proton_id] = series
+            if series.add(report.clock_s, load, keep_from_s=keep_from_s):
+                active.append(proton_id)
+        if len(self.series) > len(report.protons):
+            for proton_id in self.series.keys() - report.protons.keys():
+                self.series[proton_id].last = _NO_LOAD
+        self.report = report
+        self.arrived_s = now_s
+        self.left = False
+        return active
 
 
 class LoadWindows:
@@ -240,8 +264,9 @@ class LoadWindows:
                 sums.add_present(series)
             if not series.quiet:
                 behind_s = 0.0 if speaks else now_s - worker.arrived_s
-                sums.add_window(0, worker, series, self._stable_s, watched_s, behind_s)
-                sums.add_window(1, worker, series, self._panic_s, watched_s, behind_s)
+                for index, window_s in enumerate((self._stable_s, self._panic_s)):
+                    span_s = min(window_s, watched_s)
+                    sums.add_window(index, worker, series, span_s=span_s, behind_s=behind_s)
         belief_s = sums.belief_s()
         recent = 0.0
         if sums.queued:
@@ -271,31 +296,12 @@ class LoadWindows:
         if worker is None:
             worker = _Worker(report, now_s=now_s, from_start=from_start)
             self._workers[report.worker_id] = worker
-            for proton_id, load in report.protons.items():
-                totals = (load.load_seconds, load.queued_seconds, float(load.started))
-                series = worker.series[proton_id] = _Series(report.clock_s, totals)
-                series.last = load
-                if load.started:
-                    self._active_s[proton_id] = now_s
+            active = [proton_id for proton_id, load in report.protons.items() if load.started]
+        elif report.clock_s > worker.report.clock_s:
+            active = worker.take(report, now_s=now_s, keep_s=self._stable_s)
+        else:
             return
-        if report.clock_s <= worker.report.clock_s:
-            return
-        keep_from_s = report.clock_s - self._stable_s
-        for proton_id, load in report.protons.items():
-            known = worker.series.get(proton_id)
-            if known is None:
-                # It was not in the worker's last report: its counters were zero then.
-                known = _Series(worker.report.clock_s, (0.0, 0.0, 0.0))
-                worker.series[proton_id] = known
-            if known.add(report.clock_s, load, keep_from_s=keep_from_s):
-                self._active_s[proton_id] = now_s
-        if len(worker.series) > len(report.protons):
-            for proton_id, series in worker.series.items():
-                if proton_id not in report.protons:
-                    series.last = _NO_LOAD
-        worker.report = report
-        worker.arrived_s = now_s
-        worker.left = False
+        self._active_s.update(dict.fromkeys(active, now_s))
 
     def _speaks(self, worker: _Worker, now_s: float) -> bool:
         return not worker.left and now_s - worker.arrived_s <= self._max_age_s
@@ -332,39 +338,30 @@ class _Sums:
         self._served += sum(last.finished.values()) - refused + last.in_flight
 
     def add_window(
-        self,
-        index: int,
-        worker: _Worker,
-        series: _Series,
-        window_s: float,
-        watched_s: float,
-        behind_s: float,
+        self, index: int, worker: _Worker, series: _Series, *, span_s: float, behind_s: float
     ) -> None:
-        """Add a worker's means over a window.
+        """Add a worker's means over one window.
 
         Args:
             index: Which window.
             worker: Whose.
             series: The proton's series in that worker.
-            window_s: The window's length.
-            watched_s: For how long we have been watching at all.
+            span_s: How much of the window is known.
             behind_s: For how long the worker has been gone; 0 when it speaks.
         """
         end_s = worker.report.clock_s
-        span_s = min(window_s, watched_s)
         if worker.from_start and not behind_s:
-            span_s = min(window_s, end_s - worker.first_clock_s)
+            span_s = min(span_s, end_s - worker.first_clock_s)
         if span_s <= 0:
             # One report is no window yet: what it has now is the best estimate of its mean.
             self.load[index] += series.last.in_flight + series.last.queued
             self.waiting[index] += series.last.queued
-            return
-        if behind_s >= span_s:
-            return
-        load_s, waiting_s, starts = series.between(end_s + behind_s - span_s, end_s)
-        self.load[index] += load_s / span_s
-        self.waiting[index] += waiting_s / span_s
-        self.starts[index] += starts / span_s
+        elif behind_s < span_s:
+            start_s = end_s + behind_s - span_s
+            load_s, waiting_s, starts = series.between(start_s, end_s)
+            self.load[index] += load_s / span_s
+            self.waiting[index] += waiting_s / span_s
+            self.starts[index] += starts / span_s
 
     def demand(self, index: int, belief_s: float) -> float:
         """Mean load with at most `belief_s` of waiting per request started (Little's law)."""

@@ -15,6 +15,7 @@ from autoscaler.core.replica_probes import (
 )
 from autoscaler.core.replica_sentences import Answer, Outcome, not_listening, probe_failed
 from autoscaler.reconcilers.processes_context import HOST, ListeningScan, Prober
+from controlplane.model.artifacts import Probe
 
 QUIET_S: Final = 1.0
 """A start that takes no longer than this needs no explanation."""
@@ -64,13 +65,12 @@ class HealthWatch:
         """
         upcoming: list[float] = []
         for kind in ProbeKind:
-            if kind in self._tries:
-                continue
+            probe = self._plan.probe(kind)
             moment_s = due_s(self._plan, self.health, kind)
-            if moment_s is None:
+            if probe is None or moment_s is None or kind in self._tries:
                 continue
             if moment_s <= now_s:
-                self._tries[kind] = asyncio.create_task(self._try(kind, now_s))
+                self._tries[kind] = asyncio.create_task(self._try(kind, probe, now_s))
             else:
                 upcoming.append(moment_s)
         return min(upcoming, default=None)
@@ -82,44 +82,36 @@ class HealthWatch:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _try(self, kind: ProbeKind, asked_s: float) -> None:
+    async def _try(self, kind: ProbeKind, probe: Probe, asked_s: float) -> None:
+        port = probe_port(probe, container_port=self._container_port, port=self._port)
+        own_port = port == self._port and probe.host is None
         try:
-            answer, own_port = await self._ask(kind)
+            if kind is ProbeKind.READINESS and self._plan.readiness is None:
+                limit_s = probe.timeout_s
+                answer = await self._prober.accepts(host=HOST, port=port, limit_s=limit_s)
+            else:
+                answer = await self._prober.ask(probe, host=HOST, port=port)
         finally:
             del self._tries[kind]
         success = answer.outcome is Outcome.SUCCESS
         self.health = observe(self._plan, self.health, kind, success=success, asked_s=asked_s)
-        self._explain(kind, answer, own_port=own_port, now_s=asyncio.get_running_loop().time())
+        self._explain(kind, probe, answer, own_port=own_port)
         self._nudge()
 
-    async def _ask(self, kind: ProbeKind) -> tuple[Answer, bool]:
-        """One try, and whether it went to the replica's own port."""
-        probe = self._plan.probe(kind)
-        assert probe is not None  # noqa: S101 - `due_s` names only probes of the plan
-        if kind is ProbeKind.READINESS and self._plan.readiness is None:
-            limit_s = probe.timeout_s
-            return await self._prober.accepts(host=HOST, port=self._port, limit_s=limit_s), True
-        port = probe_port(probe, container_port=self._container_port, port=self._port)
-        answer = await self._prober.ask(probe, host=HOST, port=port)
-        return answer, port == self._port and probe.host is None
-
-    def _explain(self, kind: ProbeKind, answer: Answer, *, own_port: bool, now_s: float) -> None:
+    def _explain(self, kind: ProbeKind, probe: Probe, answer: Answer, *, own_port: bool) -> None:
         if answer.outcome is Outcome.SUCCESS:
             if self.health.verdict is Verdict.READY:
                 self.why = ""
             return
+        now_s = asyncio.get_running_loop().time()
         elapsed_s = now_s - self.health.started_s
         if elapsed_s < QUIET_S:
             return
-        if answer.outcome is Outcome.REFUSED and own_port:
-            if self._look is None and self._may_look(now_s):
-                self._looked_s = now_s
-                self._look = asyncio.create_task(self._look_around(elapsed_s))
-            return
-        probe = self._plan.probe(kind)
-        if probe is not None and self._plan.readiness is not None or kind is not ProbeKind.READINESS:
-            assert probe is not None  # noqa: S101 - it has just been tried
+        if answer.outcome is not Outcome.REFUSED or not own_port:
             self.why = probe_failed(kind, probe, answer)
+        elif self._look is None and self._may_look(now_s):
+            self._looked_s = now_s
+            self._look = asyncio.create_task(self._look_around(elapsed_s))
 
     def _may_look(self, now_s: float) -> bool:
         return self._looked_s is None or now_s - self._looked_s >= LOOK_AGAIN_S
@@ -129,5 +121,6 @@ class HealthWatch:
             found = await asyncio.to_thread(self._listening, self._pid)
         finally:
             self._look = None
-        self.why = not_listening(found, port=self._port, elapsed_s=elapsed_s)
-        self._nudge()
+        if self.health.verdict is not Verdict.READY:
+            self.why = not_listening(found, port=self._port, elapsed_s=elapsed_s)
+            self._nudge()

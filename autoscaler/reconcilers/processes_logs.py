@@ -20,6 +20,9 @@ from typing import Final
 KEPT_ENDED: Final = 5
 """Directories of ended replicas kept per workload, for `tidegate logs`."""
 
+KEPT_S: Final = 7 * 24 * 3600.0
+"""Logs of a workload that has run nothing for this long are removed at the next start."""
+
 TAIL_LINES: Final = 20
 _TAIL_BYTES: Final = 64 * 1024
 _LINE_CHARS: Final = 500
@@ -104,4 +107,26 @@ def prune(root: Path, workload_id: str, live: Collection[str]) -> list[str]:
     removed = ended[:-KEPT_ENDED]
     for name in removed:
         shutil.rmtree(parent / name, ignore_errors=True)
+    for name in ended[-KEPT_ENDED:]:
+        # Left behind by a replica that ended while nobody looked.
+        shutil.rmtree(parent / name / "work", ignore_errors=True)
     return removed
+
+
+def prune_all(root: Path, live: Collection[str], *, now_s: float) -> None:
+    """Prune all workloads, and drop what workloads left that have run nothing for `KEPT_S`.
+
+    Args:
+        root: The data directory.
+        live: Ids of replicas that have not ended.
+        now_s: Wall clock, epoch seconds.
+    """
+    parent = root / "replicas"
+    if not parent.is_dir():
+        return
+    for workload in parent.iterdir():
+        prune(root, workload.name, live)
+        # A directory's own time is that of the last replica that came or went in it.
+        lives = any(replica.name in live for replica in workload.iterdir())
+        if not lives and now_s - workload.stat().st_mtime > KEPT_S:
+            shutil.rmtree(workload, ignore_errors=True)

@@ -15,7 +15,7 @@ import os
 import re
 import socket
 import ssl
-from typing import Final
+from typing import Final, cast
 
 from autoscaler.core.replica_probes import probe_request
 from autoscaler.core.replica_sentences import Answer, Outcome
@@ -112,10 +112,10 @@ class _ProbeConnection(asyncio.Protocol):
         self._linger: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the loop's type
-        self.transport = transport
+        # A cast, not a check: uvloop's transports are no subclasses.
+        self.transport = cast("asyncio.Transport", transport)
         self._register.add(self)
-        transport.write(self._request)
+        self.transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if self.answer.done():

@@ -32,10 +32,10 @@ class Written:
 class RecordKeeper:
     """Writes the newest record of each replica.
 
-    Called on the event loop only; `on_written` is called with the replica's id after each write.
+    Called on the event loop only; `on_written` is called with the record after each write.
     """
 
-    def __init__(self, writer: ReplicaWriter, on_written: Callable[[str], None]) -> None:
+    def __init__(self, writer: ReplicaWriter, on_written: Callable[[Replica], None]) -> None:
         self._writer = writer
         self._on_written = on_written
         self._due: dict[str, Replica | None] = {}
@@ -94,4 +94,4 @@ class RecordKeeper:
         revision = await self._writer.save(record)
         at_s = asyncio.get_running_loop().time()
         self._written[replica_id] = Written(replica=record, revision=revision, at_s=at_s)
-        self._on_written(replica_id)
+        self._on_written(record)

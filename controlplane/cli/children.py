@@ -97,8 +97,8 @@ class ProcessChild:
     @property
     def pid(self) -> int | None:
         """The process while it runs."""
-        running = self._process is not None and self._process.returncode is None
-        return self._process.pid if self._process and running else None
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
 
     @property
     def started(self) -> bool:
@@ -141,4 +141,3 @@ def describe_exit(code: int) -> str:
     except ValueError:
         name = f"signal {-code}"
     return f"was killed by {name}"
-

@@ -1,10 +1,10 @@
 """The data directory of one installation: who owns it, and what runs in it.
 
-    tidegate.lock   locked by the running supervisor, with the kernel's file lock: gone when it dies
-    run.json        what runs now; left over when the supervisor was killed
-    store/          the embedded Valkey's files
-    logs/           one file per process, `<name>.log`, and one older `<name>.log.1`
-    replicas/       one directory per replica
+tidegate.lock   locked by the running supervisor, with the kernel's file lock: gone when it dies
+run.json        what runs now; left over when the supervisor was killed
+store/          the embedded Valkey's files
+logs/           one file per process, `<name>.log`, and one older `<name>.log.1`
+replicas/       one directory per replica
 """
 
 import errno

@@ -23,4 +23,3 @@ def decision_from_json(item: Json) -> Decision:
         inputs=item["inputs"],
         next=item["next"],
     )
-

@@ -33,9 +33,7 @@ class CliError(Exception):
         code: Exit code of the process.
     """
 
-    def __init__(
-        self, message: str, *, hint: str = "", code: ExitCode = ExitCode.FAILED
-    ) -> None:
+    def __init__(self, message: str, *, hint: str = "", code: ExitCode = ExitCode.FAILED) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -6,13 +6,20 @@ from typing import Annotated
 import typer
 
 from controlplane import __version__
-from controlplane.cli import config, demo, login, token, top, up, workload, artifact, invoke, explain
+from controlplane.cli import artifact, token, workload
+from controlplane.cli.config import config
+from controlplane.cli.demo import demo
 from controlplane.cli.errors import CliError
+from controlplane.cli.explain import explain
+from controlplane.cli.invoke import invoke
+from controlplane.cli.login import login
+from controlplane.cli.logs import logs
 from controlplane.cli.output import print_error
+from controlplane.cli.top import top
+from controlplane.cli.up import up
 
 app = typer.Typer(
     name="tidegate",
-    help="Stable invoke URLs for HTTP services, and as many replicas as their traffic needs.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 timed out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -37,8 +44,17 @@ def _root(
     """Stable invoke URLs for HTTP services, and as many replicas as their traffic needs."""
 
 
-app.command("up")(up.up)
-app.command("config")(config.config)
+app.command("up")(up)
+app.command("demo")(demo)
+app.command("config")(config)
+app.command("login")(login)
+app.add_typer(token.app, name="token")
+app.add_typer(workload.app, name="workload")
+app.add_typer(artifact.app, name="artifact")
+app.command("invoke")(invoke)
+app.command("explain")(explain)
+app.command("logs")(logs)
+app.command("top")(top)
 
 
 def main() -> None:
@@ -50,5 +66,3 @@ def main() -> None:
         sys.exit(int(exc.code))
     except KeyboardInterrupt:
         sys.exit(130)
-
-

@@ -53,7 +53,8 @@ def worker_count(settings: Settings) -> int:
     """Gateway workers to start: as set, or one per core this process may use."""
     if settings.up.workers > 0:
         return settings.up.workers
-    if sys.platform == "linux":
+    # Only Linux tells which cores we may use.
+    if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return max(1, os.cpu_count() or 1)
 

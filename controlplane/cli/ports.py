@@ -108,7 +108,9 @@ def _owner(port: int) -> str | None:
     """`name (pid 123)` of the process that listens on `port`, where we may know it."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+            if connection.status != psutil.CONN_LISTEN or not connection.laddr:
+                continue
+            if connection.laddr.port == port:
                 pid = connection.pid
                 return f"{psutil.Process(pid).name()} (pid {pid})" if pid else None
     except psutil.Error:

@@ -19,7 +19,9 @@ async def is_ready(child: Child) -> bool:
 async def answers_200(url: str) -> bool:
     """Whether a GET of an `http://` URL is answered with status 200 within two seconds."""
     parts = urlsplit(url)
-    request = f"GET {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+    request = (
+        f"GET {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+    )
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)

@@ -155,7 +155,9 @@ def read_spec(name: str) -> Json:
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        raise usage(f"cannot read {name}: {exc}", "Give a JSON or YAML file, or - for stdin.") from exc
+        raise usage(
+            f"cannot read {name}: {exc}", "Give a JSON or YAML file, or - for stdin."
+        ) from exc
     try:
         body = json.loads(text)
     except ValueError:

@@ -230,25 +230,29 @@ class Supervisor:
 
     async def _end_stage(self, group: list[Child], tasks: list[asyncio.Task[None]]) -> None:
         hurried = asyncio.create_task(self._hurry.wait())
-        waiter = asyncio.gather(*tasks, return_exceptions=True)
+        done: asyncio.Task[object] = asyncio.create_task(asyncio.wait(tasks))
         try:
             await asyncio.wait(
-                {waiter, hurried},
+                [done, hurried],
                 timeout=self._stop_timeout_s,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if self._hurry.is_set() and not waiter.done():
+            if self._hurry.is_set() and not done.done():
                 for child in group:
                     child.signal(signal.SIGTERM)
                 grace_s = 0.0 if group[0].stage is Stage.GATEWAY else HURRY_GRACE_S
-                await asyncio.wait({waiter}, timeout=grace_s)
+                await asyncio.wait([done], timeout=grace_s)
             for child in group:
-                if child.poll() is None:
+                if child.pid is not None:
                     self._announce("killed", f"{child.name} did not stop, killed")
                     child.signal(signal.SIGKILL)
-            await waiter
+            await asyncio.wait([done], timeout=HURRY_GRACE_S)
         finally:
             hurried.cancel()
+            # Only a child whose start hangs is still here.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(hurried, done, *tasks, return_exceptions=True)
 
     # -- signals -------------------------------------------------------------------------------
 

@@ -213,9 +213,7 @@ class _Run:
         )
 
     def _store(self) -> AbstractAsyncContextManager[Store]:
-        return open_store(
-            self._settings.store, url=self._store_url, data_dir=self._data_dir.path
-        )
+        return open_store(self._settings.store, url=self._store_url, data_dir=self._data_dir.path)
 
     def _info(self) -> RunInfo:
         pids = {child.name: pid for child in self._children if (pid := child.pid) is not None}

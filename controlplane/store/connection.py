@@ -13,8 +13,7 @@ from typing import Any, Final, cast
 
 import hiredis
 
-from controlplane.store.errors import StoreUnavailableError
-from controlplane.store.replies import ConnectionLostError, error_from_reply
+from controlplane.store.replies import ConnectionLostError, OverloadError, error_from_reply
 
 MAX_PENDING: Final = 100_000
 """Most commands without a reply. A server this far behind is away."""
@@ -104,7 +103,7 @@ class Connection(asyncio.Protocol):
         if not self.usable:
             future.set_exception(ConnectionLostError(self._reason))
         elif len(self._pending) >= MAX_PENDING:
-            future.set_exception(StoreUnavailableError("the store's server is too far behind"))
+            future.set_exception(OverloadError("the store's server is too far behind"))
         else:
             if not self._unsent:
                 self._loop.call_soon(self._flush)

@@ -106,8 +106,12 @@ class EmbeddedValkey:
         # Not in a thread: the server is to die with this one.
         self._launch()
         deadline_s = time.monotonic() + timeout_s
-        while not self._ready(deadline_s):  # noqa: ASYNC110 - a process has no event to await
-            await asyncio.sleep(POLL_S)
+        try:
+            while not self._ready(deadline_s):  # noqa: ASYNC110 - a process has no event to await
+                await asyncio.sleep(POLL_S)
+        except BaseException:
+            self.kill()
+            raise
         return self.url
 
     async def wait(self) -> int:
@@ -138,8 +142,12 @@ class EmbeddedValkey:
         self._end_stale()
         self._launch()
         deadline_s = time.monotonic() + timeout_s
-        while not self._ready(deadline_s):
-            time.sleep(POLL_S)
+        try:
+            while not self._ready(deadline_s):
+                time.sleep(POLL_S)
+        except BaseException:
+            self.kill()
+            raise
         return self.url
 
     def stop_blocking(self, *, timeout_s: float = 10.0) -> None:
@@ -152,6 +160,12 @@ class EmbeddedValkey:
                 self._process.kill()
                 self._process.wait()
         self._tidy()
+
+    def kill(self) -> None:
+        """End the server by force, now: what was acknowledged is on disk."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -264,7 +278,7 @@ def _private_directory(path: Path) -> None:
 
 def _ping(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(1.0)
+        client.settimeout(0.25)
         try:
             client.connect(str(path))
             client.sendall(b"PING\r\n")

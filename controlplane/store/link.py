@@ -27,7 +27,7 @@ from controlplane.store.errors import (
     VolatileStoreError,
 )
 from controlplane.store.handshake import open_connection
-from controlplane.store.replies import MovedError, NoScriptError
+from controlplane.store.replies import MovedError, NoScriptError, OverloadError
 from controlplane.store.scripts import Script
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Link:
     @property
     def available(self) -> bool:
         """Whether the connection is up now."""
-        return self._up.is_set()
+        return self._connection is not None and self._connection.usable
 
     async def open(self, *, timeout_s: float) -> None:
         """Start the owner task and wait for the first connection.
@@ -147,6 +147,8 @@ class Link:
                     connection = await self._usable()
                     try:
                         return await attempt(connection)
+                    except OverloadError:
+                        raise
                     except StoreUnavailableError as exc:
                         self._last_error = exc
                         self._retire(connection, exc)

@@ -20,6 +20,10 @@ class ConnectionLostError(StoreUnavailableError):
     """The connection ended before the reply; whether the command ran is not known."""
 
 
+class OverloadError(StoreUnavailableError):
+    """This process has more commands under way than the server can answer. Nothing ran."""
+
+
 class NoScriptError(StoreError):
     """The server does not know the script: its scripts were flushed. Nothing ran."""
 

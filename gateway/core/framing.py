@@ -36,11 +36,14 @@ from gateway.core.headers import (
     connection_tokens,
     drop_named,
 )
-
-BODY_NONE: Final = 0
-BODY_FIXED: Final = 1
-BODY_CHUNKED: Final = 2
-BODY_TO_CLOSE: Final = 3
+from gateway.core.messages import (
+    BODY_CHUNKED,
+    BODY_FIXED,
+    BODY_NONE,
+    BODY_TO_CLOSE,
+    RequestHead,
+    ResponseHead,
+)
 
 _MAX_REQUEST_ID: Final = 128
 _VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
@@ -58,51 +61,6 @@ class FramingError(Exception):
         super().__init__(rule)
         self.status = status
         self.rule = rule
-
-
-class RequestHead:
-    """What the gateway needs of a request's head. `lines` go on to the replica as they came."""
-
-    __slots__ = (
-        "api_key",
-        "authorization",
-        "body",
-        "close",
-        "content_length",
-        "expect",
-        "forwarded",
-        "host",
-        "keep_alive",
-        "lines",
-        "method",
-        "minor",
-        "named",
-        "request_id",
-        "target",
-        "traceparent",
-        "upgrade",
-        "upgrading",
-    )
-
-    def __init__(self, method: bytes, target: bytes, minor: int) -> None:
-        self.method = method
-        self.target = target
-        self.minor = minor
-        self.lines: list[bytes] = []
-        self.host: bytes | None = None
-        self.body = BODY_NONE
-        self.content_length: int | None = None
-        self.keep_alive = False
-        self.close = False
-        self.named: list[bytes] | None = None
-        self.expect = False
-        self.upgrade: bytes | None = None
-        self.upgrading = False
-        self.authorization: bytes | None = None
-        self.api_key: bytes | None = None
-        self.request_id: bytes | None = None
-        self.traceparent: bytes | None = None
-        self.forwarded: list[bytes] | None = None
 
 
 def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> RequestHead:
@@ -193,7 +151,7 @@ def _host(head: RequestHead, value: bytes, _line: bytes) -> None:
     head.host = value
 
 
-def _connection(head: RequestHead | "ResponseHead", value: bytes, _line: bytes) -> None:
+def _connection(head: RequestHead | ResponseHead, value: bytes, _line: bytes) -> None:
     if value == b"keep-alive":  # what nearly every client sends
         head.keep_alive = True
         return
@@ -210,7 +168,7 @@ def _connection(head: RequestHead | "ResponseHead", value: bytes, _line: bytes) 
             head.named.append(token)
 
 
-def _content_length(head: RequestHead | "ResponseHead", value: bytes, _line: bytes) -> None:
+def _content_length(head: RequestHead | ResponseHead, value: bytes, _line: bytes) -> None:
     if head.content_length is not None:
         raise FramingError(400, "Content-Length is given twice")
     if not value.isdigit():
@@ -218,7 +176,7 @@ def _content_length(head: RequestHead | "ResponseHead", value: bytes, _line: byt
     head.content_length = int(value)
 
 
-def _transfer_encoding(head: RequestHead | "ResponseHead", value: bytes, _line: bytes) -> None:
+def _transfer_encoding(head: RequestHead | ResponseHead, value: bytes, _line: bytes) -> None:
     if head.body == BODY_CHUNKED:
         raise FramingError(400, "Transfer-Encoding is given twice")
     if value.lower() != b"chunked":
@@ -226,7 +184,7 @@ def _transfer_encoding(head: RequestHead | "ResponseHead", value: bytes, _line: 
     head.body = BODY_CHUNKED
 
 
-def _upgrade(head: RequestHead | "ResponseHead", value: bytes, _line: bytes) -> None:
+def _upgrade(head: RequestHead | ResponseHead, value: bytes, _line: bytes) -> None:
     head.upgrade = value
 
 
@@ -275,37 +233,6 @@ _REQUEST: Final = {
     TRACEPARENT: _traceparent,
     FORWARDED: _forwarded,
 }
-
-
-class ResponseHead:
-    """What the gateway needs of a response's head. `lines` go on to the client as they came."""
-
-    __slots__ = (
-        "body",
-        "close",
-        "content_length",
-        "keep_alive",
-        "lines",
-        "minor",
-        "named",
-        "reason",
-        "status",
-        "upgrade",
-        "upgrading",
-    )
-
-    def __init__(self, status: int, reason: bytes, minor: int) -> None:
-        self.status = status
-        self.reason = reason
-        self.minor = minor
-        self.lines: list[bytes] = []
-        self.body = BODY_NONE
-        self.content_length: int | None = None
-        self.keep_alive = False
-        self.close = False
-        self.named: list[bytes] | None = None
-        self.upgrade: bytes | None = None
-        self.upgrading = False
 
 
 _RESPONSE: Final = {

@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 WORKLOADS: Final = b"/api/v2/endpoints/workloads/"
 DEPLOYMENTS: Final = b"/api/v2/endpoints/deployments/"
 _PIN: Final = b"protonId="
-_AFTER_ID: Final = b"/?"
 
 
 class Target(NamedTuple):
@@ -21,26 +20,23 @@ class Target(NamedTuple):
 
 def read_target(target: bytes) -> Target | None:
     """Take a target in origin form apart; None when it is no invoke URL."""
-    if target.startswith(WORKLOADS):
-        begin = len(WORKLOADS)
-        deployment = False
-    elif target.startswith(DEPLOYMENTS):
-        begin = len(DEPLOYMENTS)
+    deployment = False
+    begin = len(WORKLOADS)
+    if not target.startswith(WORKLOADS):
+        if not target.startswith(DEPLOYMENTS):
+            return None
         deployment = True
-    else:
-        return None
-    end = target.find(b"/", begin)
-    if end < 0 or b"?" in target[begin:end]:
-        end = target.find(b"?", begin)
-        if end < 0:
-            return Target(deployment, target[begin:], b"/", None)
-        path = b"/" + target[end:]
-    else:
-        path = target[end:]
+        begin = len(DEPLOYMENTS)
+    rest = target[begin:]
+    before_query = rest.partition(b"?")[0]
+    ident = before_query.partition(b"/")[0]
+    path = rest[len(ident) :]
+    if not path.startswith(b"/"):
+        path = b"/" + path
     pin = None
     if _PIN in path:
         path, pin = _take_pin(path)
-    return Target(deployment, target[begin:end], path, pin)
+    return Target(deployment, ident, path, pin)
 
 
 def _take_pin(path: bytes) -> tuple[bytes, bytes | None]:

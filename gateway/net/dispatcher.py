@@ -7,9 +7,9 @@ from gateway.core import answers
 from gateway.core.answers import Answer
 from gateway.core.balancing import by_weight, least_of_two
 from gateway.core.exchange import Phase
-from gateway.core.framing import RequestHead
 from gateway.core.health import eject_for_s
-from gateway.core.routing import Target, read_target
+from gateway.core.messages import RequestHead
+from gateway.core.routing import Target
 from gateway.net.flow import Exchange
 from gateway.net.upstream import UpstreamProtocol
 
@@ -49,12 +49,13 @@ class Dispatcher:
     # ---- from a head to an exchange
 
     def begin(
-        self, client: "DownstreamProtocol", head: RequestHead, peer_lines: bytes
+        self, client: "DownstreamProtocol", head: RequestHead, now_s: float
     ) -> Exchange | None:
         """Route and authorise a request; None when it was refused (and answered)."""
         worker = self.worker
-        request_id = head.request_id or worker.new_trace()
-        target = read_target(head.target)
+        trace = worker.new_trace()
+        request_id = head.request_id or trace
+        target = head.invoke
         if target is None:
             client.refuse(head, answers.NO_ROUTE, request_id)
             return None
@@ -66,14 +67,20 @@ class Dispatcher:
         if isinstance(proton, Answer):
             client.refuse(head, proton, request_id)
             return None
-        now_s = worker.monotonic()
-        exchange = Exchange(client, head, proton, self, request_id=request_id, now_s=now_s)
+        if head.traceparent is None:
+            # One number for both: a log line leads to the trace. Flags 00: nobody sampled it yet.
+            outgoing = b"%bX-Request-Id: %b\r\ntraceparent: 00-%b-%b-00\r\n%b%b\r\n\r\n" % (
+                head.prefix, request_id, trace, trace[16:], client.peer_lines(head), identity.line,
+            )  # fmt: skip
+        else:
+            outgoing = b"%bX-Request-Id: %b\r\n%b%b\r\n\r\n" % (
+                head.prefix, request_id, client.peer_lines(head), identity.line,
+            )  # fmt: skip
         worker.exchanges += 1
         proton.meter.start(now_s, int(worker.wall()) // 60)
-        if head.forwarded and worker.settings.forwarded_trusted:
-            peer_lines = b"\r\n".join(head.forwarded)
-        exchange.compose(target.path, identity, peer_lines)
-        return exchange
+        return Exchange(
+            client, head, proton, self, request_id=request_id, outgoing=outgoing, now_s=now_s
+        )
 
     def _proton(self, target: Target, identity: "Identity") -> "ProtonRoute | Answer":
         routes = self.routes
@@ -87,7 +94,7 @@ class Dispatcher:
             return route.by_id.get(target.pin, answers.NO_PROTON)
         return by_weight(route.protons, self.worker.random) or _without_weights(route)
 
-    def admit(self, exchange: Exchange) -> None:
+    def admit(self, exchange: Exchange, now_s: float) -> None:
         """Send, queue or refuse. The exchange's request is composed, with what body has come."""
         proton = exchange.proton
         if proton.refusal is not None:
@@ -99,7 +106,7 @@ class Dispatcher:
         if not proton.queue:
             endpoint = least_of_two(proton.ready, self.worker.random)
             if endpoint is not None:
-                exchange.assign(endpoint, self.worker.monotonic())
+                exchange.assign(endpoint, now_s)
                 return
         self._enqueue(exchange, proton)
 
@@ -168,11 +175,11 @@ class Dispatcher:
                 exchange.connect_failed()
             return
         if exchange.phase == Phase.ASSIGNED and exchange.endpoint is endpoint:
-            exchange.send(upstream)
+            exchange.send(upstream, self.worker.monotonic())
         else:  # the client left meanwhile: somebody else can use the connection
-            self.give_back(upstream, reusable=True)
+            self.give_back(upstream, self.worker.monotonic(), reusable=True)
 
-    def give_back(self, upstream: UpstreamProtocol, *, reusable: bool) -> None:
+    def give_back(self, upstream: UpstreamProtocol, now_s: float, *, reusable: bool) -> None:
         """Keep a connection for the next exchange, or end it."""
         endpoint = upstream.endpoint
         if (
@@ -181,7 +188,7 @@ class Dispatcher:
             and endpoint.routable
             and len(endpoint.idle) < self.worker.settings.max_idle_per_endpoint
         ):
-            upstream.idle_since_s = self.worker.monotonic()
+            upstream.idle_since_s = now_s
             endpoint.idle.append(upstream)
             self._with_idle.add(endpoint)
         else:

@@ -7,7 +7,8 @@ from gateway.core import answers
 from gateway.core.answers import Answer, bad_request
 from gateway.core.chunks import ChunkReader, write_chunks, write_end
 from gateway.core.exchange import Phase
-from gateway.core.framing import BODY_CHUNKED, BODY_FIXED, BODY_NONE, FramingError, RequestHead
+from gateway.core.framing import FramingError
+from gateway.core.messages import BODY_CHUNKED, BODY_FIXED, BODY_NONE, RequestHead
 
 if TYPE_CHECKING:
     from gateway.net.dispatcher import Dispatcher
@@ -93,7 +94,7 @@ class DownstreamProtocol(asyncio.Protocol):
         node = f'"[{self.peer}]"' if ":" in self.peer else self.peer
         self._peer_lines = (
             f"X-Forwarded-For: {self.peer}\r\nX-Forwarded-Proto: http\r\n"
-            f"Forwarded: for={node};proto=http"
+            f"Forwarded: for={node};proto=http\r\n"
         ).encode()
         self._worker.clients.add(self)
         self._expect(self._worker.settings.keep_alive_timeout_s, _IDLE)
@@ -193,13 +194,25 @@ class DownstreamProtocol(asyncio.Protocol):
         """The exchange is queued."""
         self._expect(self._worker.settings.cold_start_timeout_s, _SLOT)
 
-    def await_response(self, *, body_done: bool) -> None:
+    def await_response(self, now_s: float, *, body_done: bool) -> None:
         """The request is sent, as far as it has come."""
         settings = self._worker.settings
         if body_done:
-            self._expect(settings.response_timeout_s, _RESPONSE)
+            self._deadline_s = now_s + settings.response_timeout_s
+            self._waiting_for = _RESPONSE
         else:
-            self._expect(settings.idle_timeout_s, _BODY)
+            self._deadline_s = now_s + settings.idle_timeout_s
+            self._waiting_for = _BODY
+        if self._paused:
+            self.release_reading()
+        if self._deadline_s < self._timer_at_s:
+            self._arm(self._deadline_s - now_s)
+
+    def peer_lines(self, head: RequestHead) -> bytes:
+        """Forwarded and X-Forwarded-* of this connection; a client's own only when trusted."""
+        if head.forwarded is not None and self._worker.settings.forwarded_trusted:
+            return b"\r\n".join(head.forwarded) + b"\r\n"
+        return self._peer_lines
 
     def hold_reading(self) -> None:
         """Stop reading from the client."""
@@ -236,9 +249,9 @@ class DownstreamProtocol(asyncio.Protocol):
                     head_only=exchange is not None and exchange.head.method == b"HEAD",
                 )
             )
-        self.exchange_done(body_done=body_done)
+        self.exchange_done(self._worker.monotonic(), body_done=body_done)
 
-    def exchange_done(self, *, body_done: bool) -> None:
+    def exchange_done(self, now_s: float, *, body_done: bool) -> None:
         """The exchange has ended: on to the next request, or to the connection's end."""
         self._exchange = None
         self._chunks = None
@@ -250,11 +263,13 @@ class DownstreamProtocol(asyncio.Protocol):
             else:
                 self._linger()
             return
-        self.release_reading()
-        self._deadline_s = self._worker.monotonic() + self._worker.settings.keep_alive_timeout_s
+        if self._paused:
+            self.release_reading()
+        keep_alive_s = self._worker.settings.keep_alive_timeout_s
+        self._deadline_s = now_s + keep_alive_s
         self._waiting_for = _IDLE
         if self._deadline_s < self._timer_at_s:
-            self._arm(self._worker.settings.keep_alive_timeout_s)
+            self._arm(keep_alive_s)
         if self._buffer and not self._advancing:
             self._advance()
 
@@ -332,7 +347,8 @@ class DownstreamProtocol(asyncio.Protocol):
         self._body_left = head.content_length or 0
         self._body_bytes = 0
         self._chunks = ChunkReader() if head.body == BODY_CHUNKED else None
-        exchange = self._dispatcher.begin(self, head, self._peer_lines)
+        now_s = self._worker.monotonic()
+        exchange = self._dispatcher.begin(self, head, now_s)
         if exchange is None:
             return
         self._exchange = exchange
@@ -340,7 +356,7 @@ class DownstreamProtocol(asyncio.Protocol):
             early, self._buffer = self._buffer, b""
             self._buffer = self._take_body(exchange, early)
         if self._exchange is exchange:
-            self._dispatcher.admit(exchange)
+            self._dispatcher.admit(exchange, now_s)
 
     def refuse(self, head: RequestHead, answer: Answer, request_id: bytes) -> None:
         """Answer a request that never became an exchange (no route, no token)."""
@@ -360,7 +376,7 @@ class DownstreamProtocol(asyncio.Protocol):
                 head_only=head.method == b"HEAD",
             )
         )
-        self.exchange_done(body_done=whole)
+        self.exchange_done(self._worker.monotonic(), body_done=whole)
 
     def _refuse_connection(self, answer: Answer) -> None:
         """Answer what cannot be trusted, or will not be read, and end the connection."""

@@ -6,23 +6,18 @@ exactly once: every path goes through `_end`, which releases the slot, counts an
 
 from typing import TYPE_CHECKING
 
-from gateway.core import answers
+from gateway.core import answers, rewriting
 from gateway.core.answers import Answer
 from gateway.core.exchange import Event, Phase, next_phase
-from gateway.core.framing import (
-    BODY_CHUNKED,
-    BODY_NONE,
-    RequestHead,
-    ResponseHead,
-)
 from gateway.core.load import ABORTED, REFUSED, UPGRADED
+from gateway.core.messages import BODY_CHUNKED, BODY_NONE, RequestHead, ResponseHead
 from gateway.core.retries import Verdict, after_loss
 from gateway.net.access_log import Line
 
 if TYPE_CHECKING:
     from gateway.net.dispatcher import Dispatcher
     from gateway.net.downstream import DownstreamProtocol
-    from gateway.net.routes import Endpoint, Identity, ProtonRoute
+    from gateway.net.routes import Endpoint, ProtonRoute
     from gateway.net.upstream import UpstreamProtocol
 
 _SERVER_ERROR = 500
@@ -71,6 +66,7 @@ class Exchange:
         dispatcher: "Dispatcher",
         *,
         request_id: bytes,
+        outgoing: bytes,
         now_s: float,
     ) -> None:
         self.client = client
@@ -85,9 +81,9 @@ class Exchange:
         self.upstream: UpstreamProtocol | None = None
         self.sent = False
         self.attempts = 0
-        self.outgoing = b""
+        self.outgoing = outgoing
         self.replayable = True
-        self.body_done = True
+        self.body_done = head.body == BODY_NONE
         self.status = 0
         self.code = ""
         self.client_chunked = False
@@ -97,38 +93,12 @@ class Exchange:
 
     # ---- towards the replica
 
-    def compose(self, path: bytes, identity: "Identity", peer_lines: bytes) -> None:
-        """Write the request as the replica will see it; its body follows through `send_body`."""
-        head = self.head
-        lines = head.lines
-        request_id = self.request_id
-        lines.append(b"X-Request-Id: " + request_id)
-        if head.traceparent is None:
-            # One number for both: a log line leads to the trace. Flags 00: nobody sampled it yet.
-            trace = self.dispatcher.worker.new_trace()
-            lines.append(b"traceparent: 00-%b-%b-00" % (trace, trace[16:]))
-        lines.append(peer_lines)
-        lines.append(identity.line)
-        if head.body == BODY_CHUNKED:
-            lines.append(b"Transfer-Encoding: chunked")
-            self.body_done = False
-        elif head.content_length is not None:
-            lines.append(b"Content-Length: %d" % head.content_length)
-            self.body_done = head.body == BODY_NONE
-        if head.upgrade is not None:
-            lines.append(b"Connection: Upgrade\r\nUpgrade: " + head.upgrade)
-        self.outgoing = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n\r\n" % (
-            head.method,
-            path,
-            head.host or b"localhost",
-            b"\r\n".join(lines),
-        )
-
     def assign(self, endpoint: "Endpoint", now_s: float) -> None:
         """Take a slot of an endpoint, and send when there is a connection."""
         self.phase = Phase.ASSIGNED
         self.endpoint = endpoint
-        self.waited_s += now_s - self.started_s if not self.attempts else 0.0
+        if not self.attempts:
+            self.waited_s = now_s - self.started_s
         self.attempts += 1
         self.sent = True
         endpoint.in_flight += 1
@@ -138,23 +108,21 @@ class Exchange:
             upstream = idle.pop()
             if not upstream.closed:
                 upstream.reused = True
-                self.send(upstream)
+                self.send(upstream, now_s)
                 return
         self.dispatcher.connect(self, endpoint)
 
-    def send(self, upstream: "UpstreamProtocol") -> None:
+    def send(self, upstream: "UpstreamProtocol", now_s: float) -> None:
         """Write what there is of the request."""
         self.upstream = upstream
-        upstream.take(self)
+        upstream.exchange = self
         self.phase = Phase.SENT
         outgoing = self.outgoing
         upstream.transport.write(outgoing)
         if len(outgoing) > self.dispatcher.worker.settings.replay_bytes:
             self.replayable = False
             self.outgoing = b""
-        client = self.client
-        client.release_reading()
-        client.await_response(body_done=self.body_done)
+        self.client.await_response(now_s, body_done=self.body_done)
 
     def send_body(self, piece: bytes, *, last: bool) -> None:
         """Pass a piece of the request's body on (already framed as the replica gets it)."""
@@ -178,38 +146,34 @@ class Exchange:
     # ---- towards the client
 
     def interim(self, head: ResponseHead) -> None:
-        """Relay a 1xx answer (RFC 9110 section 15.2); an HTTP/1.0 client would not understand."""
+        """Relay a 1xx answer; an HTTP/1.0 client would not understand it."""
         if self.head.minor:
-            lines = b"\r\n".join([b"HTTP/1.1 %d %b" % (head.status, head.reason), *head.lines])
-            self.client.write(lines + b"\r\n\r\n")
+            self.client.write(rewriting.interim(head))
 
     def respond(self, head: ResponseHead) -> bytes:
         """The response head as the client will see it. From now on nothing is repeated."""
         self.phase = Phase.COMMITTED
         self.outgoing = b""
         self.status = head.status
+        self.reusable = head.keep_alive
         endpoint = self.endpoint
         if endpoint is not None and endpoint.failures:
             endpoint.failures = 0
         client = self.client
-        lines = head.lines
-        lines.append(b"X-Request-Id: " + self.request_id)
-        body = head.body
-        if body >= BODY_CHUNKED:  # or BODY_TO_CLOSE: the end is not known
-            if self.head.minor:
-                self.client_chunked = True
-                lines.append(b"Transfer-Encoding: chunked")
-            else:
+        prefix = head.prefix
+        if self.head.minor:
+            self.client_chunked = head.body >= BODY_CHUNKED
+        else:
+            prefix = rewriting.response_prefix(head, client_minor=0)
+            if head.body >= BODY_CHUNKED:
                 client.keep_alive = False
-        elif head.content_length is not None:
-            lines.append(b"Content-Length: %d" % head.content_length)
         if not self.body_done or self.dispatcher.worker.draining:
             client.keep_alive = False
         if not client.keep_alive:
-            lines.append(b"Connection: close")
-        elif not self.head.minor:
-            lines.append(b"Connection: keep-alive")
-        return b"HTTP/1.1 %d %b\r\n%b\r\n\r\n" % (head.status, head.reason, b"\r\n".join(lines))
+            return b"%bConnection: close\r\nX-Request-Id: %b\r\n\r\n" % (prefix, self.request_id)
+        if not self.head.minor:
+            prefix += b"Connection: keep-alive\r\n"
+        return b"%bX-Request-Id: %b\r\n\r\n" % (prefix, self.request_id)
 
     def relay(self, data: bytes) -> None:
         """Response bytes to the client, at once."""
@@ -220,13 +184,14 @@ class Exchange:
         """The whole response is relayed."""
         upstream = self.upstream
         self.upstream = None
+        now_s = self.dispatcher.worker.monotonic()
         if upstream is not None:
             upstream.exchange = None
             self.dispatcher.give_back(
-                upstream, reusable=reusable and self.reusable and self.body_done
+                upstream, now_s, reusable=reusable and self.reusable and self.body_done
             )
-        self._end(self.status // 100 - 1, Event.COMPLETE)
-        self.client.exchange_done(body_done=self.body_done)
+        self._end(self.status // 100 - 1, Event.COMPLETE, now_s)
+        self.client.exchange_done(now_s, body_done=self.body_done)
 
     # ---- tunnels
 
@@ -238,10 +203,8 @@ class Exchange:
         self.phase = next_phase(self.phase, Event.UPGRADED)
         self.status = head.status
         self.outgoing = b""
-        lines = [b"HTTP/1.1 101 " + head.reason, *head.lines, b"X-Request-Id: " + self.request_id]
-        lines.append(b"Connection: Upgrade\r\nUpgrade: " + (head.upgrade or b""))
+        self.relay(rewriting.switching(head, self.request_id) + rest)
         self.client.start_tunnel()
-        self.relay(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def tunnel(self, data: bytes) -> None:
         """Bytes from the client into the tunnel."""
@@ -270,12 +233,12 @@ class Exchange:
         """
         upstream, self.upstream = self.upstream, None
         if self.phase == Phase.TUNNEL:
-            self._end(UPGRADED, Event.LOST)
+            self._end(UPGRADED, Event.LOST, self._now_s())
             self.client.close()
             return
         if self.phase == Phase.COMMITTED:
             # Never appended to a response that has begun: the client must see it is cut.
-            self._end(ABORTED, Event.LOST)
+            self._end(ABORTED, Event.LOST, self._now_s())
             self.client.abort()
             return
         if self.phase != Phase.SENT:
@@ -313,7 +276,7 @@ class Exchange:
             upstream.abort()
         if self.phase == Phase.COMMITTED:
             self.code = answer.code
-            self._end(ABORTED, Event.LOST)
+            self._end(ABORTED, Event.LOST, self._now_s())
             self.client.abort()
         elif self.phase < Phase.COMMITTED:
             self.refuse(answer)
@@ -326,7 +289,7 @@ class Exchange:
             upstream.abort()
         self.status = answer.status
         self.code = answer.code
-        self._end(REFUSED, Event.REFUSED)
+        self._end(REFUSED, Event.REFUSED, self._now_s())
         retry_after = None
         if answer is answers.QUEUE_FULL or answer is answers.COLD_START_TIMEOUT:
             retry_after = answers.retry_after_s(cold_start_p90_s=self.proton.cold_start_p90_s)
@@ -342,7 +305,7 @@ class Exchange:
             upstream.abort()
         if self.phase <= Phase.TUNNEL:
             ending = UPGRADED if self.phase == Phase.TUNNEL else ABORTED
-            self._end(ending, Event.CLIENT_GONE)
+            self._end(ending, Event.CLIENT_GONE, self._now_s())
 
     def _release(self) -> None:
         """Give the slot back; the exchange waits again."""
@@ -350,14 +313,16 @@ class Exchange:
         if self.sent and endpoint is not None:
             self.sent = False
             endpoint.in_flight -= 1
-            self.proton.meter.take_back(self.dispatcher.worker.monotonic())
+            self.proton.meter.take_back(self._now_s())
 
-    def _end(self, ending: int, event: Event) -> None:
+    def _now_s(self) -> float:
+        return self.dispatcher.worker.monotonic()
+
+    def _end(self, ending: int, event: Event, now_s: float) -> None:
         """The only way out: phase, slot, counters, log, and the next in the queue."""
         self.phase = next_phase(self.phase, event)
         dispatcher = self.dispatcher
         worker = dispatcher.worker
-        now_s = worker.monotonic()
         proton = self.proton
         endpoint = self.endpoint
         if self.sent and endpoint is not None:

@@ -2,19 +2,25 @@
 
 Heads are judged whole and alone, so one parser serves a whole worker. It is thrown away whenever
 the message leaves it in the middle of something (a body, a close, an upgrade, an error).
+
+Clients and replicas send the same heads over and over: what a head means follows from its bytes
+alone, so it is remembered, within bounds. Heads that name a trace or a request id are different
+every time and are not. Nobody changes a head after it is read.
 """
+
+from typing import Final
 
 import httptools
 
-from gateway.core.framing import (
-    BODY_NONE,
-    FramingError,
-    RequestHead,
-    ResponseHead,
-    read_request_head,
-    read_response_head,
-)
+from gateway.core.framing import FramingError, read_request_head, read_response_head
 from gateway.core.headers import KnownLines
+from gateway.core.messages import BODY_NONE, RequestHead, ResponseHead
+from gateway.core.rewriting import request_prefix, response_prefix
+from gateway.core.routing import read_target
+
+MAX_REMEMBERED: Final = 1024
+MAX_REMEMBERED_BYTES: Final = 2048
+"""At most 1024 heads of 2 KiB each way; beyond the count all are forgotten and learnt anew."""
 
 
 class _Silent:
@@ -29,12 +35,14 @@ _SILENT = _Silent()
 class Heads:
     """Reads heads for one worker."""
 
-    __slots__ = ("_known", "_max_headers", "_parser")
+    __slots__ = ("_known", "_max_headers", "_parser", "_requests", "_responses")
 
     def __init__(self, *, max_headers: int) -> None:
         self._known = KnownLines()
         self._max_headers = max_headers
         self._parser = httptools.HttpRequestParser(_SILENT)
+        self._requests: dict[bytes, RequestHead] = {}
+        self._responses: dict[bytes, ResponseHead] = {}
 
     def request(self, raw: bytes) -> RequestHead:
         """Judge and index a request's head.
@@ -42,6 +50,24 @@ class Heads:
         Raises:
             FramingError: With the status to answer; the connection must end after it.
         """
+        head = self._requests.get(raw)
+        if head is not None:
+            return head
+        head = self._read_request(raw)
+        head.invoke = read_target(head.target)
+        if head.invoke is not None:
+            head.prefix = request_prefix(head, head.invoke[2])
+        if (
+            len(raw) <= MAX_REMEMBERED_BYTES
+            and head.traceparent is None
+            and head.request_id is None
+        ):
+            if len(self._requests) >= MAX_REMEMBERED:
+                self._requests.clear()
+            self._requests[raw] = head
+        return head
+
+    def _read_request(self, raw: bytes) -> RequestHead:
         try:
             self._parser.feed_data(raw)
         except httptools.HttpParserUpgrade:
@@ -64,6 +90,18 @@ class Heads:
         Raises:
             FramingError: The replica's answer cannot be trusted: 502.
         """
+        if method == b"HEAD":
+            return self._read_response(raw, method)
+        head = self._responses.get(raw)
+        if head is None:
+            head = self._read_response(raw, method)
+            if len(raw) <= MAX_REMEMBERED_BYTES:
+                if len(self._responses) >= MAX_REMEMBERED:
+                    self._responses.clear()
+                self._responses[raw] = head
+        return head
+
+    def _read_response(self, raw: bytes, method: bytes) -> ResponseHead:
         parser = httptools.HttpResponseParser(_SILENT)
         try:
             parser.feed_data(raw)
@@ -71,4 +109,6 @@ class Heads:
             pass
         except httptools.HttpParserError as exc:
             raise FramingError(502, f"malformed response: {exc}") from exc
-        return read_response_head(raw, self._known, method=method)
+        head = read_response_head(raw, self._known, method=method)
+        head.prefix = response_prefix(head, client_minor=1)
+        return head

@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, cast
 from gateway.core import answers
 from gateway.core.chunks import ChunkReader, write_chunks, write_end
 from gateway.core.exchange import Phase
-from gateway.core.framing import (
-    BODY_CHUNKED,
-    BODY_FIXED,
-    BODY_NONE,
-    BODY_TO_CLOSE,
-    FramingError,
-    ResponseHead,
-)
+from gateway.core.framing import FramingError
+from gateway.core.messages import BODY_CHUNKED, BODY_FIXED, BODY_NONE, BODY_TO_CLOSE, ResponseHead
 
 if TYPE_CHECKING:
     from gateway.net.flow import Exchange
@@ -139,11 +133,6 @@ class UpstreamProtocol(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.client.release_reading()
 
-    def take(self, exchange: "Exchange") -> None:
-        """Serve an exchange, from idle."""
-        self.exchange = exchange
-        self._state = _HEAD
-
     def abort(self) -> None:
         """Drop the connection at once. Closing would wait for a dead peer (uvloop issue 471)."""
         self.closed = True
@@ -183,7 +172,6 @@ class UpstreamProtocol(asyncio.Protocol):
 
     def _start_body(self, exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
         out = exchange.respond(head)
-        exchange.reusable = head.keep_alive
         body = head.body
         self._state = body
         if body == BODY_FIXED:

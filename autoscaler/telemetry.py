@@ -1,0 +1,207 @@
+"""Numbers about the autoscaler, and the admin port that serves them.
+
+    metric                                          type       labels
+    ----------------------------------------------  ---------  -------------------------------
+    autoscaler_desired_replicas                     gauge      workload_id, proton_id, reason
+    autoscaler_ready_replicas                       gauge      workload_id, proton_id
+    autoscaler_decisions_total                      counter    reason (changed counts only)
+    autoscaler_flaps_total                          counter    workload_id, proton_id
+    autoscaler_tick_seconds                         histogram
+    autoscaler_tick_lateness_seconds                histogram
+    autoscaler_wake_seconds                         histogram
+    autoscaler_collect_errors_total                 counter
+    autoscaler_leading                              gauge
+
+A flap is a change of direction within the stable window: up and soon down again, or the reverse.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from controlplane.model.decisions import Decision
+
+_REQUEST_TIMEOUT_S: Final = 5.0
+_MAX_HEAD_BYTES: Final = 8192
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A proton's last change of count."""
+
+    up: bool
+    at_s: float
+
+
+class Telemetry:
+    """All metrics of this process."""
+
+    def __init__(self, *, flap_window_s: float) -> None:
+        """Make the metrics.
+
+        Args:
+            flap_window_s: A change of direction within this is a flap.
+        """
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        ids = ["workload_id", "proton_id"]
+        self._desired = Gauge(
+            "autoscaler_desired_replicas",
+            "Replicas decided on, with the reason.",
+            [*ids, "reason"],
+            registry=self.registry,
+        )
+        self._ready = Gauge(
+            "autoscaler_ready_replicas",
+            "Replicas that passed their readiness check.",
+            ids,
+            registry=self.registry,
+        )
+        self._decisions = Counter(
+            "autoscaler_decisions",
+            "Decisions that changed a count.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._flaps = Counter(
+            "autoscaler_flaps",
+            "Changes of direction within the stable window.",
+            ids,
+            registry=self.registry,
+        )
+        self.tick_seconds = Histogram(
+            "autoscaler_tick_seconds",
+            "Time of one regular round over all protons.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.lateness_seconds = Histogram(
+            "autoscaler_tick_lateness_seconds",
+            "How much later than planned a regular round began.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.wake_seconds = Histogram(
+            "autoscaler_wake_seconds",
+            "From a wake-up heard to the plan given to the reconciler.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.collect_errors = Counter(
+            "autoscaler_collect_errors",
+            "Rounds that decided nothing because the store was away.",
+            registry=self.registry,
+        )
+        self.leading = Gauge(
+            "autoscaler_leading", "1: this process decides.", registry=self.registry
+        )
+        self._flap_window_s = flap_window_s
+        self._reasons: dict[str, str] = {}
+        self._turns: dict[str, _Turn] = {}
+
+    def decided(self, decision: Decision, *, ready: int, now_s: float) -> None:
+        """Count one decision."""
+        ids = (decision.workload_id, decision.proton_id)
+        reason = decision.reason.value
+        before = self._reasons.get(decision.proton_id)
+        if before is not None and before != reason:
+            self._desired.remove(*ids, before)
+        self._reasons[decision.proton_id] = reason
+        self._desired.labels(*ids, reason).set(decision.replicas)
+        self._ready.labels(*ids).set(ready)
+        if decision.replicas == decision.previous_replicas:
+            return
+        self._decisions.labels(reason).inc()
+        up = decision.replicas > decision.previous_replicas
+        last = self._turns.get(decision.proton_id)
+        if last is not None and last.up != up and now_s - last.at_s <= self._flap_window_s:
+            self._flaps.labels(*ids).inc()
+        self._turns[decision.proton_id] = _Turn(up=up, at_s=now_s)
+
+    def forget(self, workload_id: str, proton_id: str) -> None:
+        """Drop the series of a proton that is gone."""
+        reason = self._reasons.pop(proton_id, None)
+        self._turns.pop(proton_id, None)
+        if reason is None:
+            return
+        self._desired.remove(workload_id, proton_id, reason)
+        self._ready.remove(workload_id, proton_id)
+        with contextlib.suppress(KeyError):  # most protons never flap
+            self._flaps.remove(workload_id, proton_id)
+
+
+class AdminServer:
+    """`/livez`, `/readyz` and `/metrics` over plain HTTP/1.1, one request per connection."""
+
+    def __init__(self, telemetry: Telemetry, checks: Callable[[], Mapping[str, bool]]) -> None:
+        """Prepare; `start` listens.
+
+        Args:
+            telemetry: What `/metrics` shows.
+            checks: What `/readyz` asks; all must be true.
+        """
+        self._telemetry = telemetry
+        self._checks = checks
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        self._server = await asyncio.start_server(self._serve, host, port, limit=_MAX_HEAD_BYTES)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    def answer(self, path: str) -> tuple[str, str, bytes]:
+        """Status line, content type and body for a path."""
+        if path == "/livez":
+            return "200 OK", "text/plain", b"ok\n"
+        if path == "/readyz":
+            checks = dict(self._checks())
+            status = "200 OK" if all(checks.values()) else "503 Service Unavailable"
+            return status, "application/json", json.dumps(checks).encode()
+        if path == "/metrics":
+            text = generate_latest(self._telemetry.registry)
+            return "200 OK", "text/plain; version=0.0.4; charset=utf-8", text
+        return "404 Not Found", "text/plain", b"/livez /readyz /metrics\n"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(
+            OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
+        ):
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                words = head.split(b"\r\n", 1)[0].split(b" ")
+                target = words[1] if len(words) > 1 else b""
+                status, kind, body = self.answer(target.split(b"?")[0].decode("latin-1"))
+                writer.write(
+                    f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n"
+                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+                )
+                writer.write(body)
+                await writer.drain()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()

@@ -1,0 +1,70 @@
+"""`python -m controlplane.api`: one API process."""
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import uvloop
+
+from controlplane.api.app import create_app
+from controlplane.api.server import listen, serve
+from controlplane.api.services import KINDS, Services
+from controlplane.model.sections import Settings
+from controlplane.model.settings import SettingsError
+from controlplane.process import read_settings, setup_logging
+from controlplane.store.client import Store
+from controlplane.store.errors import StoreError
+from controlplane.store.watch import Mirror
+
+logger = logging.getLogger("controlplane.api")
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+async def run(settings: Settings) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        StoreError: The store cannot be reached, or its settings are wrong.
+        OSError: The address cannot be listened on.
+    """
+    embedded = (settings.store.url or "").startswith("unix:")
+    data_dir = Path(settings.up.data_dir).expanduser() if embedded else None  # noqa: ASYNC240 - once
+    with listen(settings.api) as sock:
+        async with await Store.connect(
+            settings.store, client_name="tidegate-api", data_dir=data_dir
+        ) as store:
+            mirror = Mirror(store, KINDS)
+            await mirror.start()
+            try:
+                services = Services(store=store, mirror=mirror, settings=settings)
+                await serve(create_app(services), sock)
+            finally:
+                await mirror.stop()
+
+
+def main() -> int:
+    """Run the process; 0 after an orderly stop, 1 when it failed, 2 for wrong settings."""
+    try:
+        settings, _ = read_settings()
+        setup_logging("api", settings.log)
+    except SettingsError as exc:
+        sys.stderr.write(f"tidegate api: {exc}\n")
+        return EXIT_USAGE
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(settings))
+    except StoreError as exc:
+        logger.error("cannot work with the store", extra={"error": str(exc)})  # noqa: TRY400
+        return EXIT_FAILED
+    except OSError as exc:
+        where = f"{settings.api.host}:{settings.api.port}"
+        logger.error("cannot listen", extra={"address": where, "error": str(exc)})  # noqa: TRY400
+        return EXIT_FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

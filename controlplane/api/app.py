@@ -1,0 +1,76 @@
+"""The application: routes of both path families, errors, the layers before them.
+
+    new family             old family                     router
+    ---------------------  -----------------------------  ------------
+    /artifacts             /registry/artifacts            artifacts
+    /artifactRepositories                                 repositories
+    /workloads             /console/workloads             workloads, operations, protons
+    /deployments           /console/deployments           deployments
+    /account/info, /version                               account
+
+All of them under `/api/v2`, with and without a slash at the end. Beside it: `/docs`,
+`/openapi.json`, `/livez`, `/readyz`, `/metrics`.
+"""
+
+from fastapi import FastAPI
+
+from controlplane.api import (
+    account,
+    artifacts,
+    deployments,
+    documents,
+    errors,
+    health,
+    operations,
+    protons,
+    repositories,
+    workloads,
+)
+from controlplane.api.edge import API_PREFIX, Authentication, Edge
+from controlplane.api.services import Services
+
+DESCRIPTION = """Artifacts say what to run, workloads give it a stable invoke URL, protons run it.
+
+Every route answers with and without a slash at its end. `/workloads`, `/artifacts` speak the
+current generation of the API; `/console/...` and `/registry/...` speak v2.41; both accept the bodies
+of both. `GET` answers carry an `ETag`; send it back as `If-Match` to have a change refused with 409
+when somebody else was faster."""
+
+
+def create_app(services: Services) -> FastAPI:
+    """The ASGI application of one process.
+
+    Args:
+        services: Connected, with a mirror that has started.
+    """
+    app = FastAPI(
+        title="Tidegate",
+        version=account.server_version(),
+        description=DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    errors.install(app)
+    for prefix, module in (
+        ("/artifacts", artifacts),
+        ("/deployments", deployments),
+        ("/workloads", workloads),
+        ("/workloads", protons),
+    ):
+        registry = "/registry" if module is artifacts else "/console"
+        app.include_router(module.new, prefix=f"{API_PREFIX}{prefix}")
+        app.include_router(module.common, prefix=f"{API_PREFIX}{prefix}")
+        app.include_router(module.old, prefix=f"{API_PREFIX}{registry}{prefix}")
+        app.include_router(module.common, prefix=f"{API_PREFIX}{registry}{prefix}")
+    app.include_router(operations.router, prefix=f"{API_PREFIX}/workloads")
+    app.include_router(operations.router, prefix=f"{API_PREFIX}/console/workloads")
+    app.include_router(repositories.router, prefix=f"{API_PREFIX}/artifactRepositories")
+    app.include_router(account.router, prefix=API_PREFIX)
+    app.include_router(documents.router)
+    app.include_router(health.router)
+    app.add_middleware(Authentication, services=services)
+    app.add_middleware(Edge, services=services)
+    return app

@@ -1,0 +1,147 @@
+"""What happens to every request before it reaches a route, in plain ASGI.
+
+Edge            one trailing slash more or less is the same path (no redirect: redirects are
+                errors to some of the contract's clients); request id; body limit; metrics
+Authentication  a valid token, before anything of the body is looked at
+"""
+
+import hmac
+import re
+import time
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from controlplane.accounts import token_digest
+from controlplane.api.services import Services
+from controlplane.model.people import User
+
+API_PREFIX: Final = "/api/v2"
+PUBLIC: Final = frozenset({f"{API_PREFIX}/openapi.json", f"{API_PREFIX}/openapi.yaml"})
+"""Under the API's prefix and yet without a token: they describe, and hold no data."""
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""Largest request body: the biggest artifact anybody writes by hand is a hundredth of it."""
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Method names that may become metric labels."""
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class Edge:
+    """Outermost layer. Writes `path_as_sent` and `request_id` into the request's state."""
+
+    def __init__(self, app: ASGIApp, *, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection event."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        state = scope.setdefault("state", {})
+        state["path_as_sent"] = scope["path"]
+        given = headers.get("x-request-id", "")
+        state["request_id"] = given if _REQUEST_ID.fullmatch(given) else self._services.ids.new()
+        if scope["path"] != "/":
+            scope["path"] = scope["path"].removesuffix("/")
+        status = 500
+        began = time.perf_counter()
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = state["request_id"]
+            await send(message)
+
+        try:
+            length = headers.get("content-length", "")
+            if length.isdigit() and int(length) > MAX_BODY_BYTES:
+                await _refusal(413, _TOO_LARGE)(scope, receive, send_marked)
+            else:
+                await self._app(scope, _limited(receive), send_marked)
+        finally:
+            method = scope["method"]
+            self._services.telemetry.answered(
+                method=method if method in METHODS else "other",
+                route=getattr(scope.get("route"), "path", "none"),
+                status=status,
+                seconds=time.perf_counter() - began,
+            )
+
+
+class Authentication:
+    """Lets requests under the API's prefix pass only with a token; puts its user into the state."""
+
+    def __init__(self, app: ASGIApp, *, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection event."""
+        path = scope.get("path", "")
+        inside = path == API_PREFIX or path.startswith(f"{API_PREFIX}/")
+        if scope["type"] != "http" or not inside or path in PUBLIC:
+            await self._app(scope, receive, send)
+            return
+        text = _token_text(Headers(scope=scope).get("authorization"))
+        if text is None:
+            await _unauthenticated("No token: send the header 'Authorization: Bearer <token>'.")(
+                scope, receive, send
+            )
+            return
+        user = find_user(self._services, text)
+        if user is None:
+            await _unauthenticated("The token is unknown, revoked or expired.")(
+                scope, receive, send
+            )
+            return
+        scope["state"]["user"] = user
+        await self._app(scope, receive, send)
+
+
+def find_user(services: Services, text: str) -> User | None:
+    """The user whose valid token this is; None where there is none."""
+    digest = token_digest(text)
+    for token in services.tokens[digest].values():
+        expired = token.expires_at is not None and token.expires_at <= services.clock()
+        if hmac.compare_digest(token.digest, digest) and not expired:
+            return services.mirror.get(User, token.user_id)
+    return None
+
+
+def _token_text(header: str | None) -> str | None:
+    scheme, _, text = (header or "").partition(" ")
+    return text.strip() or None if scheme.lower() in {"bearer", "token"} else None
+
+
+def _unauthenticated(detail: str) -> JSONResponse:
+    return JSONResponse({"detail": detail}, 401, headers={"WWW-Authenticate": "Bearer"})
+
+
+_TOO_LARGE: Final = f"The body is larger than {MAX_BODY_BYTES} bytes."
+
+
+def _refusal(status: int, detail: str) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status, headers={"Connection": "close"})
+
+
+def _limited(receive: Receive) -> Receive:
+    received = 0
+
+    async def limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise HTTPException(413, _TOO_LARGE)
+        return message
+
+    return limited

@@ -1,0 +1,120 @@
+"""`tidegate artifact`: what to run, as a thing of its own."""
+
+from typing import Annotated
+
+import typer
+
+from controlplane.cli import creating, options
+from controlplane.cli.client import connect
+from controlplane.cli.output import print_json, print_table, say
+from controlplane.cli.specs import ContainerOptions, artifact_body, read_spec, usage
+
+app = typer.Typer(help="Create, look at, lock and delete artifacts.", no_args_is_help=True)
+
+Artifact = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Name or id of an artifact.")]
+
+
+@app.command("create")
+def create(
+    *,
+    file: creating.SpecFile = None,
+    name: creating.Name = None,
+    entrypoint: creating.Entrypoint = None,
+    port: creating.Port = 8080,
+    image: creating.Image = None,
+    env: creating.Env = None,
+    readiness: creating.Readiness = None,
+    url: options.ApiUrl = None,
+    token: options.ApiToken = None,
+    as_json: options.Json = False,
+) -> None:
+    """Create a draft artifact, from options or from a file."""
+    if file:
+        body = read_spec(str(file))
+        body |= {"name": name} if name else {}
+    elif name:
+        container = ContainerOptions(
+            entrypoint=entrypoint, port=port, image=image, env=env or (), readiness=readiness
+        )
+        body = artifact_body(name, container)
+    else:
+        raise usage("an artifact needs a name", "Give --name, or a whole body with -f FILE.")
+    with connect(url=url, token=token) as api:
+        created = api.call("POST", "artifacts", body=body)
+    if as_json:
+        print_json(created)
+    else:
+        say(f"{created['name']}  {created['id']}  {created['status']}")
+
+
+@app.command("list")
+def list_(
+    *,
+    search: Annotated[
+        str | None, typer.Option(help="Only names that contain this. Default: all.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most entries.")] = 100,
+    url: options.ApiUrl = None,
+    token: options.ApiToken = None,
+    as_json: options.Json = False,
+) -> None:
+    """List artifacts."""
+    with connect(url=url, token=token) as api:
+        query: dict[str, str | int] = {"search": search} if search else {}
+        items = list(api.pages("artifacts", query=query, limit=limit))
+    if as_json:
+        print_json(items)
+        return
+    print_table(
+        ["NAME", "ID", "STATUS", "VERSION", "CREATED"],
+        [
+            (
+                item["name"],
+                item["id"],
+                item["status"],
+                "-" if item["version"] is None else item["version"],
+                item["createdAt"][:19],
+            )
+            for item in items
+        ],
+    )
+
+
+@app.command("get")
+def get(
+    artifact: Artifact,
+    *,
+    url: options.ApiUrl = None,
+    token: options.ApiToken = None,
+) -> None:
+    """Print one artifact as JSON."""
+    with connect(url=url, token=token) as api:
+        print_json(api.find("artifacts", artifact))
+
+
+@app.command("lock")
+def lock(
+    artifact: Artifact,
+    *,
+    url: options.ApiUrl = None,
+    token: options.ApiToken = None,
+) -> None:
+    """Lock an artifact for good: it gets a version, and can no longer be changed."""
+    with connect(url=url, token=token) as api:
+        found = api.find("artifacts", artifact)
+        locked = api.call("PATCH", f"artifacts/{found['id']}", body={"status": "locked"})
+    say(f"{locked['name']}  {locked['id']}  locked as version {locked['version']}")
+
+
+@app.command("delete")
+def delete(
+    artifact: Artifact,
+    *,
+    url: options.ApiUrl = None,
+    token: options.ApiToken = None,
+) -> None:
+    """Delete a draft artifact that no workload uses."""
+    with connect(url=url, token=token) as api:
+        found = api.find("artifacts", artifact)
+        api.call("DELETE", f"artifacts/{found['id']}")
+    say(f"deleted {found['name']}  {found['id']}")

@@ -1,0 +1,115 @@
+"""Load reports live as long as their workers; the hour's starts outlive them."""
+
+import asyncio
+
+import pytest
+
+from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.store.client import Store
+from tests.fakes.waiting import DEADLINE_S
+
+NOW_S = 1_000_000 * 60.0 + 30
+MINUTE = 1_000_000
+
+
+def report(worker: str = "w1", *, sent_at: float = 0, starts=None, **protons) -> LoadReport:
+    if starts is not None:
+        protons["p"] = ProtonLoad(workload_id="w", starts_by_minute=starts)
+    return LoadReport(worker_id=worker, sent_at=sent_at, clock_s=0, revision=1, protons=protons)
+
+
+async def test_nobody_has_reported_at_first(store):
+    assert await store.collect_reports() == []
+
+
+async def test_the_last_report_of_every_worker_is_collected(store, second):
+    load = ProtonLoad(
+        workload_id="w", started=5, finished={"2xx": 4}, in_flight=1, response_time={3: 4}
+    )
+    await store.publish_report(report("w1", sent_at=1), ttl_s=60)
+    await second.publish_report(report("w2", p=load), ttl_s=60)
+    await store.publish_report(report("w1", sent_at=2), ttl_s=60)
+    found = sorted(await store.collect_reports(), key=lambda one: one.worker_id)
+    assert found == [report("w1", sent_at=2), report("w2", p=load)]
+
+
+async def test_a_worker_that_falls_silent_is_no_longer_collected(store):
+    await store.publish_report(report("w1"), ttl_s=0.01)
+    await store.publish_report(report("w2"), ttl_s=60)
+    async with asyncio.timeout(DEADLINE_S):
+        while len(await store.collect_reports()) != 1:
+            await asyncio.sleep(0.005)
+    assert await store.link.call("HLEN", store.keys["reports"]) == 1
+
+
+async def test_a_worker_that_says_goodbye_is_forgotten_at_once(store):
+    await store.publish_report(report("w1"), ttl_s=60)
+    await store.forget_worker("w1")
+    await store.forget_worker("never-seen")
+    assert await store.collect_reports() == []
+
+
+async def test_starts_are_summed_over_workers_and_minutes(store, second):
+    await store.publish_report(report("w1", starts={MINUTE: 3, MINUTE - 1: 4}), ttl_s=60)
+    await second.publish_report(report("w2", starts={MINUTE: 10}), ttl_s=60)
+    assert await store.hourly_buckets("p", now_s=NOW_S) == {MINUTE - 1: 4, MINUTE: 13}
+    assert await store.hourly_starts("p", now_s=NOW_S) == 17
+    assert await store.hourly_starts("other", now_s=NOW_S) == 0
+
+
+async def test_reporting_again_counts_nothing_twice(store):
+    for starts in (1, 1, 5, 5):
+        await store.publish_report(report(starts={MINUTE: starts}), ttl_s=60)
+    assert await store.hourly_starts("p", now_s=NOW_S) == 5
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "counts"),
+    [
+        pytest.param(0, True, id="the-running-minute"),
+        pytest.param(59, True, id="the-sixtieth-minute"),
+        pytest.param(60, False, id="an-hour-ago"),
+        pytest.param(600, False, id="long-ago"),
+    ],
+)
+async def test_the_hour_has_sixty_minutes(store, minutes_ago, counts):
+    await store.publish_report(report(starts={MINUTE - minutes_ago: 7}), ttl_s=60)
+    assert await store.hourly_starts("p", now_s=NOW_S) == (7 if counts else 0)
+    assert await store.link.call("HLEN", store.keys["hour:p"]) == (1 if counts else 0)
+
+
+async def test_the_hour_outlives_the_worker_and_its_successor_adds_to_it(store, settings):
+    async with await Store.connect(settings, client_name="worker") as worker:
+        await worker.publish_report(report("w1", starts={MINUTE: 3}), ttl_s=60)
+        await worker.forget_worker("w1")
+    async with await Store.connect(settings, client_name="worker") as worker:
+        await worker.publish_report(report("w1-again", starts={MINUTE: 2}), ttl_s=60)
+    assert await store.hourly_starts("p", now_s=NOW_S) == 5
+
+
+async def test_unchanged_minutes_are_not_written_again(store):
+    await store.publish_report(report(starts={MINUTE - 1: 3, MINUTE: 1}), ttl_s=60)
+    await store.link.call("DEL", store.keys["hour:p"])
+    await store.publish_report(report(starts={MINUTE - 1: 3, MINUTE: 2}), ttl_s=60)
+    assert await store.hourly_buckets("p", now_s=NOW_S) == {MINUTE: 2}
+
+
+async def test_minutes_that_a_worker_no_longer_reports_are_forgotten_by_its_memory(store):
+    await store.publish_report(report(starts={MINUTE - 1: 3, MINUTE: 1}), ttl_s=60)
+    await store.publish_report(report(starts={MINUTE: 1}), ttl_s=60)
+    assert set(store._hourly._written) == {("w1", "p", MINUTE)}
+    assert await store.hourly_starts("p", now_s=NOW_S) == 4
+
+
+async def test_buckets_of_a_dead_proton_expire(store):
+    await store.publish_report(report(starts={MINUTE: 3}), ttl_s=60)
+    assert 3600 < await store.link.call("TTL", store.keys["hour:p"]) <= 7200
+
+
+async def test_a_report_of_ten_thousand_protons_fits(store):
+    protons = {
+        f"{n:024x}": ProtonLoad(workload_id=f"{n:024x}", started=n, load_seconds=n / 7)
+        for n in range(10_000)
+    }
+    await store.publish_report(report(**protons), ttl_s=60)
+    assert await store.collect_reports() == [report(**protons)]
