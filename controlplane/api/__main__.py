@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -30,6 +31,9 @@ async def run(settings: Settings) -> None:
         StoreError: The store cannot be reached, or its settings are wrong.
         OSError: The address cannot be listened on.
     """
+    loop, here = asyncio.get_running_loop(), asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGINT):  # until `serve` takes them over
+        loop.add_signal_handler(number, here.cancel if here is not None else sys.exit)
     embedded = (settings.store.url or "").startswith("unix:")
     data_dir = Path(settings.up.data_dir).expanduser() if embedded else None  # noqa: ASYNC240 - once
     with listen(settings.api) as sock:
@@ -56,6 +60,8 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
+    except asyncio.CancelledError:
+        logger.info("stopped before it was ready")
     except StoreError as exc:
         logger.error("cannot work with the store", extra={"error": str(exc)})  # noqa: TRY400
         return EXIT_FAILED

@@ -32,9 +32,9 @@ from controlplane.api.services import Services
 DESCRIPTION = """Artifacts say what to run, workloads give it a stable invoke URL, protons run it.
 
 Every route answers with and without a slash at its end. `/workloads`, `/artifacts` speak the
-current generation of the API; `/console/...` and `/registry/...` speak v2.41; both accept the bodies
-of both. `GET` answers carry an `ETag`; send it back as `If-Match` to have a change refused with 409
-when somebody else was faster."""
+current generation of the API; `/console/...` and `/registry/...` speak v2.41; both accept the
+bodies of both. `GET` answers carry an `ETag`; send it back as `If-Match` to have a change refused
+with 409 when somebody else was faster."""
 
 
 def create_app(services: Services) -> FastAPI:

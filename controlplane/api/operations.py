@@ -8,7 +8,6 @@ from fastapi import APIRouter
 from controlplane.api.call import Call, PlainCall
 from controlplane.api.errors import RESPONSES
 from controlplane.api.present import limits, present
-from controlplane.api.views import Views
 from controlplane.api.writes import carry_out
 from controlplane.lifecycle import access
 from controlplane.lifecycle import workloads as rules

@@ -45,6 +45,8 @@ from controlplane.demo.frames import CLOSE, PING, PONG, accept_key, make_frame, 
 PIECE: Final = bytes(range(256)) * 256
 """64 KiB of filler for /bytes."""
 
+TUNNEL: Final = "/ws"
+
 _MAX_TOKENS: Final = 100_000
 
 
@@ -144,19 +146,27 @@ class Service:
         if limit and self.busy >= limit:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
-            await turn
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if not turn.cancelled():
+                    self._hand_over()
+                raise
         else:
             self.busy += 1
         try:
             await work()
         finally:
-            while self._waiting:
-                turn = self._waiting.popleft()
-                if not turn.done():
-                    turn.set_result(None)  # the place is handed over
-                    break
-            else:
-                self.busy -= 1
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give a place to the next that waits; without one it is free."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.busy -= 1
 
 
 class Connection(asyncio.Protocol):
@@ -207,7 +217,8 @@ class Connection(asyncio.Protocol):
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                self._upgrade(data[upgrade.args[0] :])
+                if self._queue and self._queue[-1].path == TUNNEL:
+                    self._upgrade(self._queue.pop(), data[upgrade.args[0] :])
             except httptools.HttpParserError:
                 self._transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
                 self._transport.close()
@@ -248,7 +259,9 @@ class Connection(asyncio.Protocol):
         """The request is whole: answer it when its turn has come."""
         request, self._request = self._request, Request()
         self._queue.append(request)
-        upgrades = self._parser.should_upgrade() and request.path == "/ws"
+        if self._parser.should_upgrade():
+            request.keep_alive = False  # what follows is not HTTP for the parser
+        upgrades = self._parser.should_upgrade() and request.path == TUNNEL
         if self._task is None and not upgrades:
             self._task = asyncio.get_running_loop().create_task(self._answer_all())
 
@@ -362,8 +375,7 @@ class Connection(asyncio.Protocol):
 
     # Upgrades.
 
-    def _upgrade(self, rest: bytes) -> None:
-        request = self._queue.pop() if self._queue else self._request
+    def _upgrade(self, request: Request, rest: bytes) -> None:
         self._received = bytearray()
         wanted = request.header(b"upgrade")
         head = (

@@ -8,12 +8,13 @@ from controlplane.model.kinds import Record
 from controlplane.model.workloads import Event
 
 R = TypeVar("R", bound=Record)
+R_co = TypeVar("R_co", bound=Record, covariant=True)
 
 
-class Held(NamedTuple, Generic[R]):
+class Held(NamedTuple, Generic[R_co]):
     """A record and the version it was read at."""
 
-    record: R
+    record: R_co
     version: int
 
 

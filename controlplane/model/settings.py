@@ -83,9 +83,7 @@ def resolve(
 
 def to_environ(values: list[Value]) -> dict[str, str]:
     """The non-default values as environment variables, for a child process."""
-    return {
-        env_name(v.section, v.key): _to_text(v.value) for v in values if v.source != "default"
-    }
+    return {env_name(v.section, v.key): _to_text(v.value) for v in values if v.source != "default"}
 
 
 def env_name(section: str, key: str) -> str:
@@ -103,7 +101,9 @@ def _build(given: Mapping[tuple[str, str], tuple[object, str]]) -> tuple[Setting
             raw, source = given.get((section, field.name), (field.default, "default"))
             value = raw
             if source != "default":
-                value = _convert(raw, hints[field.name], where=f"{section}.{field.name}", via=source)
+                value = _convert(
+                    raw, hints[field.name], where=f"{section}.{field.name}", via=source
+                )
             table[field.name] = value
             values.append(Value(section=section, key=field.name, value=value, source=source))
         try:

@@ -1,12 +1,12 @@
 """Workloads, protons, replicas: who asks for what, what runs, and how it is scaled.
 
-    record      written by     read by
-    ----------  -------------  --------------------------------
-    Workload    control plane  gateway, autoscaler
-    Proton      control plane  gateway, autoscaler
-    Deployment  control plane  gateway
-    Replica     autoscaler     gateway (endpoints), control plane
-    Scale       autoscaler     control plane, gateway (errored?)
+record      written by     read by
+----------  -------------  --------------------------------
+Workload    control plane  gateway, autoscaler
+Proton      control plane  gateway, autoscaler
+Deployment  control plane  gateway
+Replica     autoscaler     gateway (endpoints), control plane
+Scale       autoscaler     control plane, gateway (errored?)
 """
 
 from typing import ClassVar

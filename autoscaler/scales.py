@@ -1,0 +1,216 @@
+"""What others see of decisions: Scale records, the journal of decisions, a workload's events.
+
+Decisions fall every second; the store hears only of what somebody could see. A record is written
+when it differs in anything but its time; a change of the reason alone waits until the last write
+is `REASON_PAUSE_S` old, so that a proton between two reasons does not write twice a second. A
+journal entry is made when count or reason change, and once a minute while anything should run.
+
+Nothing here waits: what must be written collects, and whoever can write takes it in batches.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from autoscaler.reconcilers.base import Failure
+from controlplane.model.decisions import Decision, Reason
+from controlplane.model.states import ReplicaPhase, proton_state
+from controlplane.model.workloads import Event, Proton, Replica, Scale
+from controlplane.store.client import Delete, Put
+
+REASON_PAUSE_S: Final = 2.0
+JOURNAL_EVERY_S: Final = 60.0
+EVENT_HISTORY: Final = 1000
+"""Events kept per workload."""
+_UNWRITTEN_ENTRIES: Final = 100
+"""Journal entries kept per proton while the store is away; the oldest go first."""
+
+SCALED_FROM_ZERO: Final = "Scaled From Zero"
+SCALED_TO_ZERO: Final = "Scaled To Zero"
+PROTON_ERRORED: Final = "Proton Errored"
+PROTON_RECOVERED: Final = "Proton Recovered"
+
+Entry = tuple[str, bytes, int]
+"""Journal name, entry, how many to keep."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one decision was about."""
+
+    proton: Proton
+    decision: Decision
+    replicas: Sequence[Replica]
+    cold_starts_s: Sequence[float] = ()
+    failure: Failure | None = None
+
+
+@dataclass(slots=True)
+class _Page:
+    """What was last noted about one proton."""
+
+    scale: Scale | None
+    noted_at_s: float = float("-inf")
+    journaled_at_s: float = float("-inf")
+
+
+@dataclass(slots=True)
+class Unwritten:
+    """What has to be written about one proton."""
+
+    write: Put | Delete | None = None
+    entries: list[Entry] = field(default_factory=list)
+
+
+Batch = dict[str, Unwritten]
+"""By proton id."""
+
+
+class ScaleBook:
+    """Keeps what the store shows of each proton, and what it does not show yet."""
+
+    def __init__(self, *, decision_history: int, new_id: Callable[[], str]) -> None:
+        """Begin with an empty book; `open` adds what the store has.
+
+        Args:
+            decision_history: Decisions kept per proton.
+            new_id: Makes 24-hex ids.
+        """
+        self._history = decision_history
+        self._new_id = new_id
+        self._pages: dict[str, _Page] = {}
+        self._unwritten: Batch = {}
+
+    def open(self, scale: Scale) -> None:
+        """A record from an earlier term: the starting point of its proton."""
+        self._pages[scale.id] = _Page(scale=scale)
+
+    def note(self, finding: Finding, *, now_s: float) -> bool:
+        """Keep a decision; returns whether there is anything to write.
+
+        Args:
+            finding: The decision and what it was about.
+            now_s: Monotonic clock.
+        """
+        decision, proton = finding.decision, finding.proton
+        page = self._pages.setdefault(proton.id, _Page(scale=None))
+        old = page.scale
+        new = _scale_of(finding, decision_id=old.decision_id if old else None)
+        moved = old is None or old.wanted_replicas != new.wanted_replicas
+        paused = now_s - page.noted_at_s < REASON_PAUSE_S
+        if old is not None and _same(old, msgspec.structs.replace(new, reason=old.reason)):
+            told = old.reason != new.reason and not paused
+        else:
+            told = True
+        old_reason = old.reason if old is not None else None
+        due = new.wanted_replicas > 0 and now_s - page.journaled_at_s >= JOURNAL_EVERY_S
+        journaled = moved or due or (told and new.reason != old_reason)
+        unwritten = Unwritten()
+        if journaled:
+            decision = msgspec.structs.replace(decision, id=self._new_id())
+            name = f"decisions:{proton.id}"
+            unwritten.entries.append((name, msgspec.json.encode(decision), self._history))
+            new = msgspec.structs.replace(new, decision_id=decision.id)
+            page.journaled_at_s = now_s
+        unwritten.entries += self._events(old, new, decision)
+        if told or journaled:
+            unwritten.write = Put(new)
+            page.scale, page.noted_at_s = new, now_s
+        if unwritten.write is None:
+            return False
+        self._keep(proton.id, unwritten)
+        return True
+
+    def remove(self, proton_id: str) -> None:
+        """The proton is gone, and so are its replicas: so shall be its record."""
+        self._pages.pop(proton_id, None)
+        self._unwritten[proton_id] = Unwritten(write=Delete(Scale, proton_id))
+
+    def take(self, limit: int) -> Batch:
+        """Take up to `limit` protons' writes; give them back if they fail."""
+        batch = {proton_id: self._unwritten[proton_id] for proton_id in [*self._unwritten][:limit]}
+        for proton_id in batch:
+            del self._unwritten[proton_id]
+        return batch
+
+    def give_back(self, batch: Batch) -> None:
+        """These writes failed: they come first when the store is back."""
+        newer, self._unwritten = self._unwritten, batch
+        for proton_id, unwritten in newer.items():
+            self._keep(proton_id, unwritten)
+
+    def _keep(self, proton_id: str, newer: Unwritten) -> None:
+        older = self._unwritten.setdefault(proton_id, Unwritten())
+        if newer.write is not None:
+            older.write = newer.write
+        older.entries = (older.entries + newer.entries)[-_UNWRITTEN_ENTRIES:]
+
+    def _events(self, old: Scale | None, new: Scale, decision: Decision) -> list[Entry]:
+        events: list[tuple[str, dict[str, object]]] = []
+        if decision.reason is Reason.WAKE_UP and decision.replicas > 0:
+            events.append((SCALED_FROM_ZERO, {"replicas": decision.replicas}))
+        if decision.reason is Reason.IDLE and decision.previous_replicas > 0:
+            events.append((SCALED_TO_ZERO, {"replicas": 0}))
+        errored_before = old is not None and old.errored
+        if new.errored and not errored_before:
+            events.append((PROTON_ERRORED, {"message": new.message}))
+        if errored_before and not new.errored:
+            events.append((PROTON_RECOVERED, {}))
+        return [
+            (
+                f"events:{new.workload_id}",
+                msgspec.json.encode(
+                    Event(
+                        id=self._new_id(),
+                        workload_id=new.workload_id,
+                        at=decision.at,
+                        type=kind,
+                        details={"protonId": new.id, "reason": decision.reason.value, **details},
+                    )
+                ),
+                EVENT_HISTORY,
+            )
+            for kind, details in events
+        ]
+
+
+def _scale_of(finding: Finding, *, decision_id: str | None) -> Scale:
+    decision, proton, failure = finding.decision, finding.proton, finding.failure
+    phases = [replica.phase for replica in finding.replicas]
+    errored = failure is not None and failure.sticky
+    starts = sorted(finding.cold_starts_s)
+    return Scale(
+        id=proton.id,
+        workload_id=proton.workload_id,
+        wanted_replicas=decision.replicas,
+        ready_replicas=sum(1 for phase in phases if phase is ReplicaPhase.READY),
+        state=proton_state(
+            desired=proton.desired,
+            wanted_replicas=decision.replicas,
+            phases=phases,
+            errored=errored,
+        ),
+        errored=errored,
+        reason=decision.reason.value,
+        message=failure.message if failure is not None else "",
+        log_tail=failure.log_tail if failure is not None else (),
+        cold_start_p50_s=_quantile(starts, 0.5),
+        cold_start_p90_s=_quantile(starts, 0.9),
+        decision_id=decision_id,
+        updated_at=decision.at,
+    )
+
+
+def _same(old: Scale, new: Scale) -> bool:
+    return old == msgspec.structs.replace(
+        new, decision_id=old.decision_id, updated_at=old.updated_at
+    )
+
+
+def _quantile(ascending: Sequence[float], share: float) -> float | None:
+    """Nearest rank; None without values."""
+    if not ascending:
+        return None
+    return round(ascending[min(len(ascending) - 1, int(share * len(ascending)))], 3)
