@@ -21,7 +21,7 @@ from typing import Final
 
 from autoscaler.errors import LeadershipLostError
 from controlplane.store.client import Delete, Lease, Put, Store
-from controlplane.store.errors import FencedError, StoreError, StoreUnavailableError
+from controlplane.store.errors import FencedError, StoreError
 
 LEASE: Final = "autoscaler"
 LEADERS: Final = "leaders:autoscaler"
@@ -96,7 +96,7 @@ class Leadership:
                 self._doubts.clear()
                 try:
                     await self._renew()
-                except StoreUnavailableError as exc:
+                except StoreError as exc:
                     logger.debug("cannot renew", extra={"error": str(exc)})
                     await asyncio.sleep(_RETRY_S)
                 async with self._settled:

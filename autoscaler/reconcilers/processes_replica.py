@@ -380,7 +380,9 @@ class ReplicaRunner:
             self._became_ready(now_s)
         elif self._health.health.verdict is Verdict.UNREADY and self._is_ready():
             self._set(phase=ReplicaPhase.UNREADY)
-        self._set(message=self._health.why)
+        # Until it is ready, or something newer is known, why the last start failed is worth reading.
+        if self._health.why or self._is_ready():
+            self._set(message=self._health.why)
         moments = [self._health.step(now_s)]
         if self._ready_s is None:
             moments.append(self._started_s + self._settings.start_timeout_s)

@@ -71,7 +71,7 @@ class Edge:
             method = scope["method"]
             self._services.telemetry.answered(
                 method=method if method in METHODS else "other",
-                route=getattr(scope.get("route"), "path", "none"),
+                route=_template(scope),
                 status=status,
                 seconds=time.perf_counter() - began,
             )
@@ -131,6 +131,14 @@ _TOO_LARGE: Final = f"The body is larger than {MAX_BODY_BYTES} bytes."
 
 def _refusal(status: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status, headers={"Connection": "close"})
+
+
+def _template(scope: Scope) -> str:
+    """The route's path with parameters' names for their values; `none` where no route matched."""
+    if "route" not in scope:
+        return "none"
+    names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
+    return "/".join(names.get(segment, segment) for segment in scope["path"].split("/"))
 
 
 def _limited(receive: Receive) -> Receive:

@@ -28,6 +28,7 @@ HURRY_GRACE_S: Final = 2.0
 """A hurried stop still lets the autoscaler end its replicas and the store close its files."""
 _HOUSEKEEPING_S: Final = 5.0
 _POLL_S: Final = 1.0
+_LATE_WATCH_S: Final = 0.1
 
 
 class Announce(Protocol):
@@ -262,7 +263,7 @@ class Supervisor:
         handlers: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGINT: self.request_stop,
             signal.SIGTERM: self.request_stop,
-            signal.SIGCHLD: self._deaths.set,
+            signal.SIGCHLD: self._child_ended,
         }
         # `nohup tidegate up` must survive the terminal; otherwise its end is a request to stop.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -274,6 +275,11 @@ class Supervisor:
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
+
+    def _child_ended(self) -> None:
+        self._deaths.set()
+        # The embedded store's own watch looks every 50 ms, so it may not know yet.
+        asyncio.get_running_loop().call_later(_LATE_WATCH_S, self._deaths.set)
 
     async def _pause(self, delay_s: float) -> None:
         """Sleep, but not over a request to stop."""

@@ -43,6 +43,8 @@ class Story:
     phases: Sequence[Phase]
     began_at: float
     """Epoch seconds of the beginning of the first phase."""
+    clock_start_s: float = 0.0
+    """The same moment on the client's clock."""
     rows: list[Row] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     sent: int = 0
@@ -56,6 +58,10 @@ class Story:
     """Of `tidegate up`, after it was asked to stop."""
     notes: list[str] = field(default_factory=list)
     """Whatever else happened: a process died, the run was interrupted."""
+
+    def offset_s(self, outcome: Outcome) -> float:
+        """Intended moment of a request, from the beginning of the first phase."""
+        return outcome.at_s - self.clock_start_s
 
 
 def quantile(values: Sequence[float], q: float) -> float | None:
@@ -137,9 +143,7 @@ def summary(story: Story) -> dict[str, object]:
         "started": story.started,
         "finished": story.finished,
         "cold_starts": story.cold_starts,
-        "statuses": dict(
-            sorted(Counter(str(o.status or "none") for o in story.outcomes).items())
-        ),
+        "statuses": dict(sorted(Counter(str(o.status or "none") for o in story.outcomes).items())),
         "phases": [phase_summary(story, phase) for phase in story.phases],
         "changes": [
             {

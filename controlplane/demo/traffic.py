@@ -1,12 +1,12 @@
 """When the demo sends what: five phases, and the moment of every request. Pure.
 
-    phase    traffic                      what one should see
-    -------  ---------------------------  ---------------------------------------------------
-    silence  none                         no replica runs
-    first    one request                  it waits for one cold start, and is answered
-    steady   `STEADY_PER_S`               one replica is enough
-    burst    `BURST_PER_S`                a queue for a moment, then replicas up to the bound
-    quiet    none                         replicas leave, down to zero
+phase    traffic                      what one should see
+-------  ---------------------------  ---------------------------------------------------
+silence  none                         no replica runs
+first    one request                  it waits for one cold start, and is answered
+steady   `STEADY_PER_S`               one replica is enough
+burst    `BURST_PER_S`                a queue for a moment, then replicas up to the bound
+quiet    none                         replicas leave, down to zero
 """
 
 import random
@@ -16,6 +16,8 @@ from typing import Final
 
 STEADY_PER_S: Final = 20.0
 BURST_PER_S: Final = 140.0
+STREAM_RATIO: Final = 0.1
+"""Share of the requests that stream tokens."""
 
 MIN_SECONDS: Final = 20
 MAX_SECONDS: Final = 90
@@ -115,14 +117,16 @@ def plan(seconds: float, *, seed: int = 1) -> Iterator[Planned]:
             continue
         at_s = phase.start_s + rng.expovariate(rate)
         while at_s < phase.end_s:
-            yield _request(rng, phase, at_s, kind="stream" if rng.random() < 0.1 else "predict")
+            yield _request(rng, phase, at_s, kind=_kind(rng))
             at_s += rng.expovariate(rate)
+
+
+def _kind(rng: random.Random) -> str:
+    return "stream" if rng.random() < STREAM_RATIO else "predict"
 
 
 def _request(rng: random.Random, phase: Phase, at_s: float, *, kind: str) -> Planned:
     if kind == "stream":
-        return Planned(
-            at_s=at_s, phase=phase.name, method="GET", path="/stream?tokens=8", body=b""
-        )
+        return Planned(at_s=at_s, phase=phase.name, method="GET", path="/stream?tokens=8", body=b"")
     body = b'{"inputs": [%.3f, %.3f]}' % (rng.random(), rng.random())
     return Planned(at_s=at_s, phase=phase.name, method="POST", path="/predict", body=body)

@@ -11,7 +11,7 @@ Every method is safe to cancel, ends within `call_timeout_s`, and raises only `S
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -237,11 +237,12 @@ class Store:
             round(WAKE_MEMORY_S * 1000),
         )
 
-    def wakes(self) -> AsyncIterator[str]:
+    def wakes(self) -> AsyncGenerator[str, None]:
         """Ids of protons that somebody wakes, without end.
 
         One that comes again before it is taken comes once. Wake-ups of the last minute that were
-        sent while nobody listened, or while the connection was away, come first.
+        sent while nobody listened, or while the connection was away, come first. Close it when
+        done, as `contextlib.aclosing` does.
         """
         return listen(self.link, channel=self.keys["wake"], key=self.keys["wakes"])
 

@@ -31,8 +31,9 @@ MAX_TOMBSTONES: Final = 10_000
 RECENT_COMMITS: Final = 1000
 """Commits that are recognised when they are repeated after a lost connection."""
 
-REVISION_GAP: Final = 1_000_000
-"""Jump of the counters when the server has started again: versions of lost writes never return."""
+COUNTER_GAP: Final = 1_000_000
+"""Smallest jump of the counters when the server has started again. They jump to the time in ms
+if that is more: so even a server put back to an old backup never gives a version twice."""
 
 JOURNAL_TTL_S: Final = 90 * 24 * 3600
 """A journal that nobody wrote to for this long is dropped."""
@@ -55,11 +56,16 @@ OPEN: Final = Script(f"""
 local meta = KEYS[1]
 local known = redis.call('HMGET', meta, 'run', 'epoch', 'rev')
 if known[1] == ARGV[1] and known[2] then return 0 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', meta, 'run', ARGV[1], 'epoch', ARGV[2], 'prev', known[2] or '',
            'base', known[3] or '0')
-if known[3] then
-  redis.call('HINCRBY', meta, 'rev', {REVISION_GAP})
-  redis.call('HINCRBY', meta, 'token', {REVISION_GAP})
+for _, counter in ipairs({{'rev', 'token'}}) do
+  local count = redis.call('HGET', meta, counter)
+  if count then
+    redis.call('HSET', meta, counter,
+               string.format('%.0f', math.max(now, count + {COUNTER_GAP})))
+  end
 end
 return 1
 """)

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from controlplane.store.errors import StoreUnavailableError
 from controlplane.store.link import Link
 
 
-async def listen(link: Link, *, channel: str, key: str) -> AsyncIterator[str]:
+async def listen(link: Link, *, channel: str, key: str) -> AsyncGenerator[str, None]:
     """Yield proton ids as they are woken; see `Store.wakes`.
 
     Args:

@@ -78,7 +78,8 @@ def retry_after_s(
     *, cold_start_p90_s: float | None, default_s: float = 5.0, at_most_s: float = 300.0
 ) -> int:
     """Seconds for Retry-After, from the proton's own cold starts where it had any."""
-    return max(1, math.ceil(min(cold_start_p90_s or default_s, at_most_s)))
+    wait_s = default_s if cold_start_p90_s is None else cold_start_p90_s
+    return max(1, math.ceil(min(wait_s, at_most_s)))
 
 
 def render(

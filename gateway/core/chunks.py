@@ -6,22 +6,27 @@ parsers might read differently end here.
     refused                                            why
     -------------------------------------------------  -----------------------------------
     size not hexadecimal, empty, or over 16 digits     overflow in somebody's parser
+    white space after a size (before `;` it is legal)  some parsers stop there
     a size line over 4 KiB                             extension floods
     bare LF or CR anywhere in a size line              two parsers, two ends
     chunk data not followed by CRLF                    the same
     trailers over 16 KiB                               header floods after the body
     a trailer line without a name                      obs-fold and garbage
+
+Trailers that mean something in a head (framing, identity, routing) are dropped: RFC 9110 section
+6.5.1 forbids them, and applications that merge trailers into the head would believe them.
 """
 
 import re
 from typing import Final
 
 from gateway.core.framing import FramingError
+from gateway.core.headers import PLAIN, meaning
 
 MAX_SIZE_LINE: Final = 4096
 MAX_TRAILERS: Final = 16_384
 
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -104,7 +109,8 @@ class ChunkReader:
             self._trailer_bytes += len(line)
             if self._trailer_bytes > MAX_TRAILERS or _TRAILER.fullmatch(line) is None:
                 raise FramingError(400, "trailers are malformed or too large")
-            self.trailers.append(line)
+            if meaning(line)[0] == PLAIN:
+                self.trailers.append(line)
 
 
 def write_chunks(pieces: list[bytes]) -> bytes:

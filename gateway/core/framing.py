@@ -5,8 +5,13 @@ llhttp leaves them to its user (RFC 9112 unless noted):
 
     refused                                           section         status
     ------------------------------------------------  --------------  ------
+    request line other than `method target version`   3               400
+    line break before the method                      2.2             400
     HTTP/1.1 request without Host, or with two        3.2             400
+    Host that is no host with an optional port        3.2             400
     target that is neither origin nor absolute form   3.2             400
+    target with a fragment                            3.2             400
+    absolute form without a host, or with a user      RFC 9110 4.2.4  400
     CONNECT                                           RFC 9110 9.3.6  405
     a version other than 1.0 and 1.1                  2.3             505
     Transfer-Encoding in HTTP/1.0                     6.1             400
@@ -15,8 +20,12 @@ llhttp leaves them to its user (RFC 9112 unless noted):
     Content-Length twice (even equal), or not digits  6.3             400
     more header lines than the limit                  RFC 6585 5      431
     two Authorization lines                           RFC 9110 11.6   400
+
+A response is refused for the same framing, and for a status line other than HTTP/1.0 or HTTP/1.1
+with a status from 100 to 599 (RFC 9110 section 15).
 """
 
+import re
 from typing import Final
 
 from gateway.core.headers import (
@@ -47,6 +56,11 @@ from gateway.core.messages import (
 
 _MAX_REQUEST_ID: Final = 128
 _VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
+_HOST: Final = re.compile(
+    rb"(?:\[[0-9A-Za-z:._~!$&'()*+,;=-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?"
+)
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _NOT_TUNNELLED: Final = b"h2c"
 """HTTP/2 in a tunnel would carry requests that nobody here has checked."""
 
@@ -76,7 +90,8 @@ def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> Req
     """
     parts = raw.split(b"\r\n")
     start = parts[0].split(b" ")
-    if len(start) != 3:  # noqa: PLR2004 - method, target, version
+    # llhttp skips line breaks before a method: they would become part of ours
+    if len(start) != 3 or not raw[:1].isalpha():  # noqa: PLR2004 - method, target, version
         raise FramingError(400, "the request line is not `method target version`")
     version = start[2]
     if version not in _VERSIONS:
@@ -113,41 +128,42 @@ def _settle_request(head: RequestHead) -> None:
         head.body = BODY_FIXED
     head.keep_alive = (head.keep_alive or bool(head.minor)) and not head.close
     _settle_connection(head)
-    if not head.target.startswith(b"/"):
-        _absolute_form(head)
+    _settle_target(head)
 
 
 def _settle_connection(head: RequestHead) -> None:
     if head.named is not None:
         head.lines = drop_named(head.lines, head.named)
     if head.upgrade is not None and (
-        not head.upgrading or not head.minor or head.upgrade.lower() == _NOT_TUNNELLED
+        not head.upgrading or not head.minor or _NOT_TUNNELLED in connection_tokens(head.upgrade)
     ):
         head.upgrade = None  # RFC 9110 section 7.8: ignored unless Connection names it
 
 
-def _absolute_form(head: RequestHead) -> None:
+def _settle_target(head: RequestHead) -> None:
+    target = head.target
     if head.method == b"CONNECT":
         raise FramingError(405, "CONNECT is not offered: this gateway is no forward proxy")
-    scheme, found, rest = head.target.partition(b"://")
-    if not found or scheme.lower() not in {b"http", b"https"}:
-        if head.target == b"*" and head.method == b"OPTIONS":
-            return
+    if b"#" in target:
+        raise FramingError(400, "the target has a fragment")
+    if target.startswith(b"/") or (target == b"*" and head.method == b"OPTIONS"):
+        return
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
         raise FramingError(400, "the target is neither an absolute path nor an absolute URL")
-    authority, slash, path = rest.partition(b"/")
-    if not slash:
-        authority, mark, query = rest.partition(b"?")
-        path = mark + query
-    if not authority:
-        raise FramingError(400, "the target names no host")
+    authority, path = absolute.groups()
+    if not authority or _HOST.fullmatch(authority) is None:
+        raise FramingError(400, "the target names no valid host")
     # RFC 9112 section 3.2.2: the target's authority replaces the Host header
-    head.target = b"/" + path
+    head.target = path if path.startswith(b"/") else b"/" + path
     head.host = authority
 
 
 def _host(head: RequestHead, value: bytes, _line: bytes) -> None:
     if head.host is not None:
         raise FramingError(400, "Host is given twice")
+    if _HOST.fullmatch(value) is None:
+        raise FramingError(400, "Host is not a host with an optional port")
     head.host = value
 
 
@@ -259,8 +275,10 @@ def read_response_head(raw: bytes, known: KnownLines, *, method: bytes) -> Respo
         FramingError: The end of the body cannot be told for certain.
     """
     parts = raw.split(b"\r\n")
-    first = parts[0]
-    head = ResponseHead(int(first[9:12]), first[13:], 1 if first.startswith(b"HTTP/1.1") else 0)
+    first = _STATUS_LINE.fullmatch(parts[0])
+    if first is None:
+        raise FramingError(502, "the status line is not `HTTP/1.x status reason`")
+    head = ResponseHead(int(first[2]), first[3] or b"", int(first[1]))
     lines = head.lines
     meanings = known.known
     for line in parts[1:-2]:
@@ -286,6 +304,8 @@ def _settle_response(head: ResponseHead, method: bytes) -> None:
         head.body = BODY_TO_CLOSE
     elif head.content_length:
         head.body = BODY_FIXED
+    if head.status == 204 and head.body in {BODY_FIXED, BODY_CHUNKED}:  # noqa: PLR2004
+        head.close = True  # what it announces but may not send would look like the next response
     if method == b"HEAD" or head.status in _NO_BODY or head.status < 200:  # noqa: PLR2004
         # RFC 9112 section 6.3 rules 1: such a response ends with its head
         head.body = BODY_NONE

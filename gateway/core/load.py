@@ -37,7 +37,7 @@ def bucket_middle_s(index: int) -> float:
     """The duration in the middle of a bucket: the inverse of `bucket` within 1.6 %."""
     bits = max((index >> _SUB_BITS) - 1, 0)
     low = (index - (bits << _SUB_BITS)) << bits
-    return (low + ((1 << bits) - 1) / 2) / 1e6
+    return (low + (1 << bits) / 2) / 1e6
 
 
 def quantile_s(histogram: Mapping[int, int], q: float) -> float | None:
@@ -114,7 +114,8 @@ class LoadMeter:
             minutes[minute] += 1
         except KeyError:
             minutes[minute] = 1
-            for old in [m for m in minutes if m <= minute - KEPT_MINUTES]:
+            # far in the future is as useless as long ago: the wall clock was set back
+            for old in [m for m in minutes if abs(m - minute) >= KEPT_MINUTES]:
                 del minutes[old]
 
     def send(self, now_s: float) -> None:

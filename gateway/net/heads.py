@@ -1,7 +1,7 @@
 """llhttp as the judge of every head's grammar; the guards of `core.framing` come after it.
 
-Heads are judged whole and alone, so one parser serves a whole worker. It is thrown away whenever
-the message leaves it in the middle of something (a body, a close, an upgrade, an error).
+Heads are judged whole and alone, each by a parser of its own (0.6 us): a parser remembers how the
+message before ended, by rules that are not ours, and one client's heads are no other client's.
 
 Clients and replicas send the same heads over and over: what a head means follows from its bytes
 alone, so it is remembered, within bounds. Heads that name a trace or a request id are different
@@ -14,7 +14,7 @@ import httptools
 
 from gateway.core.framing import FramingError, read_request_head, read_response_head
 from gateway.core.headers import KnownLines
-from gateway.core.messages import BODY_NONE, RequestHead, ResponseHead
+from gateway.core.messages import RequestHead, ResponseHead
 from gateway.core.rewriting import request_prefix, response_prefix
 from gateway.core.routing import read_target
 
@@ -35,12 +35,11 @@ _SILENT = _Silent()
 class Heads:
     """Reads heads for one worker."""
 
-    __slots__ = ("_known", "_max_headers", "_parser", "_requests", "_responses")
+    __slots__ = ("_known", "_max_headers", "_requests", "_responses")
 
     def __init__(self, *, max_headers: int) -> None:
         self._known = KnownLines()
         self._max_headers = max_headers
-        self._parser = httptools.HttpRequestParser(_SILENT)
         self._requests: dict[bytes, RequestHead] = {}
         self._responses: dict[bytes, ResponseHead] = {}
 
@@ -68,21 +67,14 @@ class Heads:
         return head
 
     def _read_request(self, raw: bytes) -> RequestHead:
+        parser = httptools.HttpRequestParser(_SILENT)
         try:
-            self._parser.feed_data(raw)
+            parser.feed_data(raw)
         except httptools.HttpParserUpgrade:
-            self._parser = httptools.HttpRequestParser(_SILENT)
+            pass
         except httptools.HttpParserError as exc:
-            self._parser = httptools.HttpRequestParser(_SILENT)
             raise FramingError(400, f"malformed request: {exc}") from exc
-        try:
-            head = read_request_head(raw, self._known, max_headers=self._max_headers)
-        except FramingError:
-            self._parser = httptools.HttpRequestParser(_SILENT)
-            raise
-        if head.body != BODY_NONE or not head.keep_alive:
-            self._parser = httptools.HttpRequestParser(_SILENT)
-        return head
+        return read_request_head(raw, self._known, max_headers=self._max_headers)
 
     def response(self, raw: bytes, *, method: bytes) -> ResponseHead:
         """Judge and index a response's head.

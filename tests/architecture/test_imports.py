@@ -24,6 +24,7 @@ PURE = {
         "math",
         "operator",
         "re",
+        "signal",
         "statistics",
         "string",
         "struct",

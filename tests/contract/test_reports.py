@@ -37,7 +37,7 @@ async def test_a_worker_that_falls_silent_is_no_longer_collected(store):
     await store.publish_report(report("w1"), ttl_s=0.01)
     await store.publish_report(report("w2"), ttl_s=60)
     async with asyncio.timeout(DEADLINE_S):
-        while len(await store.collect_reports()) != 1:
+        while len(await store.collect_reports()) != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert await store.link.call("HLEN", store.keys["reports"]) == 1
 

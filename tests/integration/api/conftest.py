@@ -62,7 +62,9 @@ class Api:
         revision = await self.store.commit([Put(record) for record in records])
         await self.services.mirror.reached(revision, timeout_s=20)
 
-    async def person(self, username: str, *, admin: bool = False) -> tuple[User, httpx2.AsyncClient]:
+    async def person(
+        self, username: str, *, admin: bool = False
+    ) -> tuple[User, httpx2.AsyncClient]:
         """Another user, and a client with a token of theirs."""
         user = User(
             id=IDS.new(), username=username, email=f"{username}@test", admin=admin, created_at=1.0

@@ -1,0 +1,191 @@
+import pytest
+
+from controlplane.lifecycle.plans import ForbiddenError, StateError, UnfitError
+from controlplane.lifecycle.rules import (
+    Limits,
+    check_startable,
+    effective_runtime,
+    only_scaling_differs,
+)
+from controlplane.model.artifacts import (
+    ArtifactSpec,
+    Container,
+    ContainerGroup,
+    EnvVar,
+    Resources,
+)
+from controlplane.model.states import Desired
+from controlplane.model.workloads import (
+    Autoscaling,
+    ContainerResources,
+    GroupRuntime,
+    Runtime,
+    ScalingPolicy,
+)
+from tests.unit.controlplane.lifecycle import worlds
+
+POLICY = ScalingPolicy(metric="httpRequestsConcurrency", target=10)
+SMALL = Resources(cpu=1, memory_bytes=1000)
+
+
+def runtime(**group: object) -> Runtime:
+    return Runtime(container_groups=(GroupRuntime(**group),))
+
+
+def start(artifact=None, wanted=Runtime(), *, limits=Limits(), others=(), workload_id=None):  # noqa: B008
+    check_startable(
+        artifact or worlds.artifact(),
+        wanted,
+        limits=limits,
+        others=others,
+        workload_id=workload_id,
+    )
+
+
+def test_a_complete_artifact_may_start():
+    start()
+
+
+def test_an_artifact_without_primary_container_may_not_start():
+    with pytest.raises(UnfitError, match="no primary container"):
+        start(worlds.artifact(spec=ArtifactSpec()))
+
+
+def test_stored_credentials_are_refused_by_name():
+    container = Container(
+        primary=True,
+        port=8000,
+        environment=(
+            EnvVar(name="PLAIN", value="x"),
+            EnvVar(source="api-key", name="KEY"),
+            EnvVar(source="dr-credential", name="SECRET", credential_id="c1", key="apiToken"),
+        ),
+    )
+    spec = ArtifactSpec(container_groups=(ContainerGroup(containers=(container,)),))
+    with pytest.raises(UnfitError, match=r"SECRET \(credential c1\)") as caught:
+        start(worlds.artifact(spec=spec))
+    assert "PLAIN" not in str(caught.value)
+    assert "KEY" not in str(caught.value)
+
+
+def test_a_group_that_the_artifact_lacks_is_refused():
+    with pytest.raises(UnfitError, match="no container group 'other'; it has default"):
+        start(wanted=runtime(name="other"))
+
+
+def test_a_container_that_the_artifact_lacks_is_refused():
+    wanted = runtime(containers=(ContainerResources(name="other", resources=SMALL),))
+    with pytest.raises(UnfitError, match="no container named 'other'; it has main"):
+        start(wanted=wanted)
+    nameless = ArtifactSpec(
+        container_groups=(ContainerGroup(containers=(Container(primary=True, port=8000),)),)
+    )
+    with pytest.raises(UnfitError, match="only containers without names"):
+        start(worlds.artifact(spec=nameless), wanted)
+    start(wanted=runtime(containers=(ContainerResources(name="main", resources=SMALL),)))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "asked"),
+    [
+        pytest.param(runtime(replica_count=4), 4, id="fixed"),
+        pytest.param(
+            runtime(autoscaling=Autoscaling(policies=(POLICY,), max_replicas=9)), 9, id="up"
+        ),
+        pytest.param(
+            runtime(replica_count=5, autoscaling=Autoscaling(enabled=False, max_replicas=9)),
+            5,
+            id="autoscaling-off",
+        ),
+    ],
+)
+def test_more_replicas_than_allowed_are_refused_in_the_contracts_words(wanted, asked):
+    start(wanted=wanted, limits=Limits(workload_replicas=asked))
+    start(wanted=wanted)
+    told = rf"Requested replicas \({asked}\) exceeds the maximum allowed \({asked - 1}\)\."
+    with pytest.raises(ForbiddenError, match=told):
+        start(wanted=wanted, limits=Limits(workload_replicas=asked - 1))
+
+
+def test_more_running_workloads_than_allowed_are_refused():
+    others = [worlds.workload(id=f"{n:024x}", artifact_id="9" * 24) for n in range(3)]
+    start(others=others, limits=Limits(concurrent_workloads=4))
+    with pytest.raises(ForbiddenError, match=r"Running workloads \(4\)"):
+        start(others=others, limits=Limits(concurrent_workloads=3))
+
+
+def test_stopped_workloads_and_the_one_to_start_do_not_count():
+    others = [
+        worlds.workload(id="1" * 24, artifact_id="9" * 24),
+        worlds.workload(id="2" * 24, artifact_id="9" * 24, desired=Desired.STOPPED),
+        worlds.workload(id="3" * 24, artifact_id="9" * 24),
+    ]
+    start(others=others, limits=Limits(concurrent_workloads=2), workload_id="3" * 24)
+
+
+def test_a_draft_backs_one_running_workload_only():
+    with pytest.raises(StateError, match=f"backs the running workload {'b' * 24}"):
+        start(others=[worlds.workload()])
+    start(others=[worlds.workload()], workload_id="b" * 24)
+    start(others=[worlds.workload(desired=Desired.STOPPED)])
+    start(others=[worlds.workload(artifact_id="9" * 24)])
+
+
+def test_a_locked_artifact_backs_any_number():
+    start(worlds.artifact(status="locked", version=1), others=[worlds.workload()])
+
+
+# -- effective_runtime ------------------------------------------------------------------------
+
+
+def test_without_a_word_there_is_one_replica():
+    group = effective_runtime(Runtime(), worlds.SPEC).group()
+    assert (group.name, group.replica_count, group.autoscaling) == ("default", 1, None)
+
+
+def test_autoscaling_leaves_the_count_open():
+    wanted = runtime(autoscaling=Autoscaling(policies=(POLICY,)))
+    assert effective_runtime(wanted, worlds.SPEC).group().replica_count is None
+
+
+def test_autoscaling_switched_off_is_one_replica():
+    wanted = runtime(autoscaling=Autoscaling(enabled=False))
+    assert effective_runtime(wanted, worlds.SPEC).group().replica_count == 1
+
+
+def test_the_group_takes_the_artifacts_name():
+    spec = ArtifactSpec(
+        container_groups=(
+            ContainerGroup(name="api", containers=worlds.SPEC.container_groups[0].containers),
+        )
+    )
+    assert effective_runtime(Runtime(), spec).group().name == "api"
+    assert effective_runtime(Runtime(), ArtifactSpec()).group().name == "default"
+
+
+def test_sizes_stated_in_the_artifact_count_where_the_runtime_states_none():
+    named = Container(name="main", primary=True, port=8000, resources=SMALL)
+    nameless = Container(resources=SMALL)
+    sizeless = Container(name="plain")
+    spec = ArtifactSpec(container_groups=(ContainerGroup(containers=(named, nameless, sizeless)),))
+    stated = effective_runtime(Runtime(), spec).group().containers
+    assert [(c.name, c.resources) for c in stated] == [("main", SMALL), ("default", SMALL)]
+
+    own = (ContainerResources(name="main", resources=Resources(cpu=8)),)
+    assert effective_runtime(runtime(containers=own), spec).group().containers == own
+    bundled = effective_runtime(runtime(resource_bundles=("cpu.small",)), spec).group()
+    assert bundled.containers == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"replica_count": 3}, True),
+        ({"autoscaling": Autoscaling(policies=(POLICY,))}, True),
+        ({"concurrency_limit": 7}, True),
+        ({"resource_bundles": ("cpu.small",)}, False),
+        ({"containers": (ContainerResources(name="main", resources=SMALL),)}, False),
+    ],
+)
+def test_only_scaling_may_differ_in_place(change, expected):
+    assert only_scaling_differs(runtime(), runtime(**change)) is expected
