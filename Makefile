@@ -2,7 +2,7 @@
 # than pyproject.toml; nothing needs root. PYTHON=... chooses the interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench clean install lint format types imports spelling unit gate
+.PHONY: help demo up test check bench clean docs install lint format types imports spelling unit gate
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,9 @@ check: lint unit gate ## format, lint, types, import contracts, spelling, unit t
 
 bench: $(STAMP) ## what a request costs us, nginx and HAProxy; renders loadtests/README.md
 	$(PY) -m loadtests.overhead --render $(ARGS)
+
+docs: $(STAMP) ## write the pages that are made from the code: settings, commands
+	$(PY) -m tests.docs.render
 
 clean: ## remove .venv and everything else that can be made again
 	rm -rf $(VENV) build dist demo-out .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \

@@ -17,9 +17,9 @@ The one inexact spot: of a worker that starts later than we, the time before its
 report interval at most) is in no window, only in what it has now.
 
 Coverage says how much of the truth is in the numbers. A worker that fell silent without saying
-goodbye may be dead, or serving requests that nobody counts. For `hold_s` it counts as missing,
-and whoever decides must not shrink; then it is presumed dead. That time runs only while the store
-answers: a silent store says nothing about workers.
+goodbye may be dead, or serving requests that nobody counts. For a stable window it counts as
+missing, and whoever decides must not shrink; then it is presumed dead, unless its last report is
+still about. That time runs only while the store answers: a silent store says nothing about workers.
 """
 
 from bisect import bisect_right
@@ -219,7 +219,7 @@ class LoadWindows:
                 worker.silent_s = None
             elif worker.silent_s is None:
                 worker.silent_s = now_s
-            elif now_s - worker.silent_s > self._hold_s:
+            elif now_s - worker.silent_s > self._hold_s and worker_id not in present:
                 del self._workers[worker_id]
 
     def touch(self, proton_id: str, *, now_s: float) -> None:

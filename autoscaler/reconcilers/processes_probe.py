@@ -1,19 +1,19 @@
 """Asks one replica once whether it is well: raw asyncio, because there may be a thousand of them.
 
 While a replica starts it is asked up to fifty times a second, nearly always to hear that nobody
-listens yet. On the loopback that answer comes within the `connect` call: about 20 microseconds
-without a turn of the event loop, against some 150 for an `asyncio` connection and 1,500 for an
-HTTP client's session. A probe that connects costs one protocol object and one request.
+listens yet. CPU time of one try in microseconds, on asyncio and on uvloop:
+
+    nobody listens                            130      80
+    answered                                  350     170
+    answered, httpx2, connection kept       1,000     900
+    answered, httpx2, a connection per try  2,400   2,000
 
 The result is known with the status line; the rest of the answer is read and dropped for up to a
 second, so that the service does not find its connection reset and fill its log with that.
 """
 
 import asyncio
-import errno
-import os
 import re
-import socket
 import ssl
 from typing import Final, cast
 
@@ -22,7 +22,6 @@ from autoscaler.core.replica_sentences import Answer, Outcome
 from controlplane.model.artifacts import Probe
 
 LINGER_S: Final = 1.0
-_LOOPBACK: Final = "127.0.0.1"
 _MAX_LINE_BYTES: Final = 1024
 _SHOWN_BYTES: Final = 24
 _PREFIX: Final = b"HTTP/1."
@@ -58,11 +57,13 @@ class ProbeClient:
 
     async def accepts(self, *, host: str, port: int, limit_s: float) -> Answer:
         """Whether the port accepts a TCP connection within `limit_s`."""
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(limit_s):
-                (await _connect(host, port)).close()
+                transport, _ = await loop.create_connection(asyncio.Protocol, host, port)
         except OSError as exc:
             return Answer(outcome=Outcome.REFUSED, detail=_words(exc))
+        transport.close()
         return Answer(outcome=Outcome.SUCCESS)
 
     async def close(self) -> None:
@@ -74,23 +75,19 @@ class ProbeClient:
             await connection.closed
 
     async def _ask(self, probe: Probe, host: str, port: int, request: bytes) -> Answer:
-        loop = asyncio.get_running_loop()
-        try:
-            sock = await _connect(host, port)
-        except OSError as exc:
-            return Answer(outcome=Outcome.REFUSED, detail=_words(exc))
         connection = _ProbeConnection(request, self._connections)
         tls = self._tls if probe.scheme.upper() == "HTTPS" else None
         try:
-            await loop.create_connection(
-                lambda: connection, sock=sock, ssl=tls, server_hostname=host if tls else None
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection, host, port, ssl=tls
             )
-            return await connection.answer
-        except OSError as exc:
-            # ssl.SSLError is an OSError, too; a plain-text answer to a handshake is one.
+        except (ssl.SSLError, ConnectionResetError, ConnectionAbortedError) as exc:
             return Answer(outcome=Outcome.TLS if tls else Outcome.CLOSED, detail=_words(exc))
+        except OSError as exc:
+            return Answer(outcome=Outcome.REFUSED, detail=_words(exc))
+        try:
+            return await connection.answer
         finally:
-            # The socket is the loop's since `create_connection`, which closes it when it fails.
             if not connection.answer.done():
                 connection.abort()
 
@@ -162,70 +159,6 @@ def read_status(received: bytes) -> Answer | None:
 
 def _garbage(received: bytes) -> Answer:
     return Answer(outcome=Outcome.GARBAGE, detail=repr(received[:_SHOWN_BYTES]))
-
-
-async def _connect(host: str, port: int) -> socket.socket:
-    """A connected, non-blocking socket.
-
-    Raises:
-        OSError: Nobody listens there, or the address cannot be reached or resolved.
-    """
-    if host != _LOOPBACK:
-        return await _connect_anywhere(host, port)
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        code = sock.connect_ex((host, port))
-        if code == errno.EINPROGRESS:
-            # The loopback has already delivered SYN and answer: a refusal is known now.
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        _raise_for(code)
-        await _until_connected(sock)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def _until_connected(sock: socket.socket) -> None:
-    """Wait for a connection that is on its way: not answered yet when the backlog is full."""
-    loop = asyncio.get_running_loop()
-    if _is_connected(sock):
-        return
-    writable = asyncio.Event()
-    loop.add_writer(sock, writable.set)
-    try:
-        await writable.wait()
-    finally:
-        loop.remove_writer(sock)
-    _raise_for(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
-
-
-def _is_connected(sock: socket.socket) -> bool:
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True
-
-
-def _raise_for(code: int) -> None:
-    if code:
-        raise OSError(code, os.strerror(code))
-
-
-async def _connect_anywhere(host: str, port: int) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    family, kind, protocol, _, address = found[0]
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setblocking(False)
-        await loop.sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def _words(error: OSError) -> str:

@@ -37,6 +37,7 @@ async def run(settings: Settings) -> None:
     embedded = (settings.store.url or "").startswith("unix:")
     data_dir = Path(settings.up.data_dir).expanduser() if embedded else None  # noqa: ASYNC240 - once
     with listen(settings.api) as sock:
+        logger.info("connecting to the store")
         async with await Store.connect(
             settings.store, client_name="tidegate-api", data_dir=data_dir
         ) as store:

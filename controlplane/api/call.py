@@ -40,7 +40,7 @@ class Call:
         self.request = request
         self.services: Services = request.app.state.services
         self.user: User = request.state.user
-        self.family: Family = family_of(request.url.path)
+        self.family: Family = family_of(request.scope["path"])
         self._response = response
 
     def stamp(self) -> Stamp:

@@ -1,5 +1,6 @@
 """The API's description: OpenAPI as JSON and YAML, and a page that renders it without network."""
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -38,8 +39,13 @@ async def openapi_json(request: Request) -> JSONResponse:
 @router.get("/api/v2/openapi.yaml", response_class=Response)
 async def openapi_yaml(request: Request) -> Response:
     """This description as YAML."""
-    text = yaml.safe_dump(_document(request), sort_keys=False, allow_unicode=True)
-    return Response(text, media_type="application/yaml")
+    state = request.app.state
+    if not hasattr(state, "openapi_yaml"):  # a second of work, once
+        document = _document(request)
+        state.openapi_yaml = await asyncio.to_thread(
+            yaml.safe_dump, document, sort_keys=False, allow_unicode=True
+        )
+    return Response(state.openapi_yaml, media_type="application/yaml")
 
 
 @router.get("/docs", response_class=HTMLResponse)

@@ -29,6 +29,9 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Method names that may become metric labels."""
 
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]*(:[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{0,5})?")
+"""What may stand in a Host header: links in answers repeat it."""
+
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -63,7 +66,9 @@ class Edge:
 
         try:
             length = headers.get("content-length", "")
-            if length.isdigit() and int(length) > MAX_BODY_BYTES:
+            if not _HOST.fullmatch(headers.get("host", "")):
+                await _refusal(400, "The Host header is not a host.")(scope, receive, send_marked)
+            elif length.isdigit() and int(length) > MAX_BODY_BYTES:
                 await _refusal(413, _TOO_LARGE)(scope, receive, send_marked)
             else:
                 await self._app(scope, _limited(receive), send_marked)

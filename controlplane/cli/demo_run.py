@@ -34,6 +34,8 @@ STARTUP_S: Final = 1.0
 SERVICE_S: Final = 0.15
 SAMPLE_EVERY_S: Final = 0.25
 _RECENT_S: Final = 3.0
+_AT_ZERO_S: Final = 2.0
+"""How long nothing must have run before the demo believes it."""
 _COUNT_WAIT_S: Final = 5.0
 _STOP_RESERVE_S: Final = 4.0
 
@@ -140,15 +142,15 @@ class DemoRun:
         self._recent.append(outcome)
 
     async def _quiet(self, loop: asyncio.AbstractEventLoop, start_s: float) -> None:
-        """Wait until no replica exists; a little longer than planned where the limit allows."""
+        """Wait until no replica has existed for a moment; longer than planned where allowed."""
         planned_s = start_s + self.story.phases[-1].end_s
         limit_s = self._began_s + MAX_SECONDS - _STOP_RESERVE_S
-        quiet_s = start_s + self.story.phases[-1].start_s
         while loop.time() < max(planned_s, min(planned_s + self._seconds / 2, limit_s)):
-            last = self.story.rows[-1] if self.story.rows else None
-            if last and last.replicas == 0 and loop.time() > quiet_s + 1.0:
+            recent = [r for r in self.story.rows if r.at_s > loop.time() - start_s - _AT_ZERO_S]
+            quiet_s = self.story.phases[-1].start_s + _AT_ZERO_S
+            if recent and recent[-1].at_s > quiet_s and not any(r.replicas for r in recent):
                 return
-            await asyncio.sleep(SAMPLE_EVERY_S / 2)
+            await asyncio.sleep(SAMPLE_EVERY_S)
 
     async def _sample(self, store: Store, workload_id: str, start_s: float) -> None:
         loop = asyncio.get_running_loop()

@@ -41,7 +41,7 @@ def timeline_png(story: Story) -> bytes:
     for phase in story.phases:
         rate.annotate(
             phase.name,
-            ((phase.start_s + phase.end_s) / 2, 1.0),
+            ((phase.start_s + min(phase.end_s, _end_s(story))) / 2, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(0, 4),
             textcoords="offset points",
@@ -89,27 +89,37 @@ def _replicas(axes: "Axes", story: Story) -> None:
 
 
 def _response_times(axes: "Axes", story: Story) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415 - an extra
+
     for failed, colour, label in ((False, _BLUE, "answered"), (True, _RED, "failed")):
         chosen = [o for o in story.outcomes if o.failed is failed]
         if chosen:
             axes.scatter(
                 [story.offset_s(o) for o in chosen],
                 [max(o.seconds, 1e-4) * 1000 for o in chosen],
-                s=5,
+                s=8,
                 color=colour,
                 alpha=0.5,
                 linewidths=0,
                 label=label,
             )
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylabel("response time, ms")
     if story.outcomes:
-        axes.legend(loc="upper left", fontsize=8)
+        axes.legend(loc="upper right", fontsize=8)
 
 
 def _decorate(axes: "Axes", story: Story) -> None:
     for index, phase in enumerate(story.phases):
         axes.axvspan(phase.start_s, phase.end_s, color=_SHADES[index % 2], zorder=-1)
-    axes.set_xlim(0, max([story.phases[-1].end_s, *(row.at_s for row in story.rows)]))
+    axes.set_xlim(0, _end_s(story))
     axes.grid(visible=True, axis="y", color="#e5e7eb")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _end_s(story: Story) -> float:
+    """The last sample; the quiet phase ends early when nothing runs any more."""
+    return max([story.phases[-1].start_s, *(row.at_s for row in story.rows)])

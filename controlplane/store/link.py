@@ -71,6 +71,8 @@ class Link:
             call_timeout_s: Longest time from a call to its end, waiting for a connection included.
         """
         self.address = address
+        """Where the next connection goes: a cluster's node may have sent us on."""
+        self._first_address = address
         self._client_name = client_name
         self._meta_key = meta_key
         self._allow_volatile = allow_volatile
@@ -223,6 +225,9 @@ class Link:
                     first.set_exception(exc)
             except StoreError as exc:
                 self._note(exc, warn=first.done())
+                self.address = self._first_address
+                if isinstance(exc, MovedError):
+                    self.address = self.address.moved(exc.host, exc.port)
             else:
                 since_s = loop.time()
                 if not first.done():

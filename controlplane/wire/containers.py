@@ -86,18 +86,8 @@ class ProbeInput(Input, ProbeShape):
         )
 
 
-class EnvVarShape(Shape):
-    """One environment variable of an answer; which fields are set depends on `source`."""
-
-    source: str
-    name: str | None = None
-    value: str | None = None
-    dr_credential_id: str | None = None
-    key: str | None = None
-
-
 class StringVar(Input):
-    """A plain value."""
+    """An environment variable with a plain value."""
 
     source: Literal["string"] = "string"
     name: VariableName
@@ -121,10 +111,12 @@ class ApiKeyVar(Input):
 
 
 def _source(value: Any) -> str:  # noqa: ANN401 - whatever the client sent
-    return str(value.get("source", "string")) if isinstance(value, dict) else "string"
+    if isinstance(value, dict):
+        return str(value.get("source", "string"))
+    return str(getattr(value, "source", "string"))
 
 
-EnvVarInput = Annotated[
+EnvironmentVar = Annotated[
     Annotated[StringVar, Tag("string")]
     | Annotated[CredentialVar, Tag("dr-credential")]
     | Annotated[ApiKeyVar, Tag("api-key")],
@@ -180,7 +172,7 @@ class ContainerShape(Shape):
     port: int | None = None
     image_uri: str | None = None
     entrypoint: list[str] | None = None
-    environment_vars: tuple[EnvVarShape, ...] = ()
+    environment_vars: tuple[EnvironmentVar, ...] = ()
     readiness_probe: ProbeShape | None = None
     liveness_probe: ProbeShape | None = None
     startup_probe: ProbeShape | None = None
@@ -204,16 +196,7 @@ class ContainerShape(Shape):
             port=container.port,
             image_uri=container.image_uri,
             entrypoint=maybe(container.entrypoint, list),
-            environment_vars=tuple(
-                EnvVarShape(
-                    source=v.source,
-                    name=v.name,
-                    value=v.value,
-                    dr_credential_id=v.credential_id,
-                    key=v.key,
-                )
-                for v in container.environment
-            ),
+            environment_vars=tuple(_variable_shape(v) for v in container.environment),
             readiness_probe=probe(container.readiness_probe),
             liveness_probe=probe(container.liveness_probe),
             startup_probe=probe(container.startup_probe),
@@ -232,7 +215,7 @@ class ContainerInput(Input):
     port: Port | None = None
     image_uri: Annotated[str, Field(min_length=1)] | None = None
     entrypoint: list[Text] | None = None
-    environment_vars: tuple[EnvVarInput, ...] = ()
+    environment_vars: tuple[EnvironmentVar, ...] = ()
     readiness_probe: ProbeInput | None = None
     liveness_probe: ProbeInput | None = None
     startup_probe: ProbeInput | None = None
@@ -334,6 +317,21 @@ def _variable(variable: StringVar | CredentialVar | ApiKeyVar) -> EnvVar:
         name=variable.name,
         credential_id=variable.dr_credential_id,
         key=variable.key,
+    )
+
+
+def _variable_shape(variable: EnvVar) -> StringVar | CredentialVar | ApiKeyVar:
+    if variable.source == "string":
+        return StringVar.model_validate({"name": variable.name, "value": variable.value})
+    if variable.source == "api-key":
+        return ApiKeyVar.model_validate({"source": "api-key", "name": variable.name})
+    return CredentialVar.model_validate(
+        {
+            "source": "dr-credential",
+            "name": variable.name,
+            "drCredentialId": variable.credential_id,
+            "key": variable.key,
+        }
     )
 
 

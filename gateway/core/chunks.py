@@ -6,7 +6,7 @@ parsers might read differently end here.
     refused                                            why
     -------------------------------------------------  -----------------------------------
     size not hexadecimal, empty, or over 16 digits     overflow in somebody's parser
-    white space after a size (before `;` it is legal)  some parsers stop there
+    white space after a size (legal only before `;`)   llhttp and h11 refuse it, others skip it
     a size line over 4 KiB                             extension floods
     bare LF or CR anywhere in a size line              two parsers, two ends
     chunk data not followed by CRLF                    the same
@@ -26,7 +26,7 @@ from gateway.core.headers import PLAIN, meaning
 MAX_SIZE_LINE: Final = 4096
 MAX_TRAILERS: Final = 16_384
 
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 
 LAST_CHUNK: Final = b"0\r\n\r\n"

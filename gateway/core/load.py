@@ -6,6 +6,7 @@ by time, whatever happened in between.
 """
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Final
 
 CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "refused", "aborted")
@@ -46,12 +47,11 @@ def quantile_s(histogram: Mapping[int, int], q: float) -> float | None:
     if not total:
         return None
     rank = q * (total - 1)
-    seen = 0
-    for index in sorted(histogram):
-        seen += histogram[index]
-        if seen > rank:
-            break
-    return bucket_middle_s(index)
+    indices = sorted(histogram)
+    up_to = accumulate(histogram[index] for index in indices)
+    return bucket_middle_s(
+        next(index for index, seen in zip(indices, up_to, strict=True) if seen > rank)
+    )
 
 
 class LoadMeter:

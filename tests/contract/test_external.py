@@ -52,9 +52,9 @@ async def test_a_server_that_keeps_nothing_is_refused_unless_allowed(
 async def test_a_server_that_does_not_say_what_it_keeps_is_refused_unless_allowed(
     tmp_path, server_binary
 ):
-    rights = ("--user", "us on >pw ~* &* +@all -config")
+    rights = ("--user", *["us", "on", ">pw", "~*", "&*", "+@all", "-config"])
     async with ExternalServer(tmp_path, *DURABLE, *rights, binary=server_binary) as server:
-        with pytest.raises(VolatileStoreError, match="allow CONFIG|GET to this user"):
+        with pytest.raises(VolatileStoreError, match=r"allow CONFIG\|GET to this user"):
             await connect(server.url("us:pw@"))
         async with await connect(server.url("us:pw@"), allow_volatile=True) as store:
             await store.put(user())
@@ -71,7 +71,13 @@ async def test_a_server_that_does_not_say_what_it_keeps_is_refused_unless_allowe
     ],
 )
 async def test_passwords_are_used_and_a_refusal_is_final(tmp_path, server_binary, account, welcome):
-    options = (*DURABLE, "--requirepass", "secret", "--user", "us on >other ~* &* +@all")
+    options = (
+        *DURABLE,
+        "--requirepass",
+        "secret",
+        "--user",
+        *["us", "on", ">other", "~*", "&*", "+@all"],
+    )
     async with ExternalServer(tmp_path, *options, binary=server_binary) as server:
         if welcome:
             async with await connect(server.url(account)) as store:
@@ -83,25 +89,27 @@ async def test_passwords_are_used_and_a_refusal_is_final(tmp_path, server_binary
 
 
 async def test_missing_rights_on_channels_are_an_error_and_mix_no_replies(tmp_path, server_binary):
-    rights = ("--user", "us on >pw ~* resetchannels +@all")
-    async with ExternalServer(tmp_path, *DURABLE, *rights, binary=server_binary) as server:
-        async with await connect(server.url("us:pw@")) as store:
-            mirror = Mirror(store, [User])
-            starting = asyncio.create_task(mirror.start())
-            pings = [asyncio.create_task(store.link.call("ECHO", n)) for n in range(20)]
-            assert await asyncio.gather(*pings) == [b"%d" % n for n in range(20)]
-            with pytest.raises(StoreSettingsError, match="NOPERM"):
-                await starting
+    rights = ("--user", *["us", "on", ">pw", "~*", "resetchannels", "+@all"])
+    async with (
+        ExternalServer(tmp_path, *DURABLE, *rights, binary=server_binary) as server,
+        await connect(server.url("us:pw@")) as store,
+    ):
+        mirror = Mirror(store, [User])
+        starting = asyncio.create_task(mirror.start())
+        pings = [asyncio.create_task(store.link.call("ECHO", n)) for n in range(20)]
+        assert await asyncio.gather(*pings) == [b"%d" % n for n in range(20)]
+        with pytest.raises(StoreSettingsError, match="NOPERM"):
+            await starting
 
 
 async def test_databases_are_apart(tmp_path, server_binary):
-    async with ExternalServer(tmp_path, *DURABLE, binary=server_binary) as server:
-        async with (
-            await connect(server.url(query="/0")) as first,
-            await connect(server.url(query="/3")) as other,
-        ):
-            await first.put(user())
-            assert await other.list(User) == []
+    async with (
+        ExternalServer(tmp_path, *DURABLE, binary=server_binary) as server,
+        await connect(server.url(query="/0")) as first,
+        await connect(server.url(query="/3")) as other,
+    ):
+        await first.put(user())
+        assert await other.list(User) == []
 
 
 async def test_a_server_that_is_no_store_is_an_error_that_says_so():
@@ -205,7 +213,7 @@ async def _join(a: ExternalServer, b: ExternalServer) -> None:
     assert "OK" in await call(a, "CLUSTER", "MEET", "127.0.0.1", str(b.port))
     for server in (a, b):
         async with asyncio.timeout(DEADLINE_S):
-            while "cluster_state:ok" not in await call(server, "CLUSTER", "INFO"):
+            while "cluster_state:ok" not in await call(server, "CLUSTER", "INFO"):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
 
@@ -213,7 +221,7 @@ async def test_tls_is_spoken_and_the_certificate_is_checked(tmp_path):
     openssl = require_tool("openssl", "apt-get install openssl")
     redis = require_tool("redis-server", "apt-get install redis-server")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
+    subprocess.run(  # noqa: ASYNC221 - takes milliseconds, before there is anything else
         [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
          "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
          "-keyout", key, "-out", certificate],

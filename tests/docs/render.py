@@ -8,13 +8,18 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+import typer
+
+from controlplane.cli.main import app
 from controlplane.model import sections
 from controlplane.model.sections import Settings
 from controlplane.model.settings import env_name
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS_PAGE = Path("controlplane/SETTINGS.md")
+COMMANDS_PAGE = Path("controlplane/COMMANDS.md")
 
 _INTRO = """\
 # Settings
@@ -28,6 +33,56 @@ defaults. `tidegate config` prints every value in force and where it came from; 
 refused with the nearest known one. Names end in their unit: `_s` seconds, `_bytes` bytes, `_ratio`
 a share from 0 to 1.
 """
+
+
+_COMMANDS_INTRO = """\
+# Commands
+
+<!-- Made from the program itself by `python -m tests.docs.render`; edits are lost. -->
+
+Every command knows `--help`; `tidegate --install-completion` completes in your shell.
+"""
+
+
+def commands_page() -> str:
+    """Every command with its options, in the order of the program's own list.
+
+    Composed from the commands themselves: the layout of `--help` is typer's and changes.
+    """
+    parts = [_COMMANDS_INTRO]
+    for words, command in _walk(typer.main.get_command(app), ()):
+        rows = [row for param in command.params if (row := _option_row(param))]
+        parts += [f"\n{'#' * (len(words) + 1)} {' '.join(('tidegate', *words))}\n"] if words else []
+        parts += [f"{command.help}\n" if command.help else ""]
+        parts += ["| option | meaning |\n|---|---|", *rows] if rows else []
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _option_row(param: Any) -> str | None:
+    """One row of a command's table; None for options that typer adds everywhere."""
+    names = [*param.opts, *param.secondary_opts]
+    if set(names) & {"--help", "--install-completion", "--show-completion"}:
+        return None
+    if param.param_type_name == "argument":
+        names = [(param.metavar or param.name).upper()]
+    elif param.metavar:
+        names[-1] += f" {param.metavar}"
+    shown = ", ".join(f"`{name}`" for name in names)
+    return f"| {shown} | {param.help or ''} |".replace("\n", " ")
+
+
+def _walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield words, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from _walk(child, (*words, name))
+
+
+def commands() -> dict[tuple[str, ...], set[str]]:
+    """Every command's words, and the options it knows."""
+    return {
+        words: {"--help", *(n for p in command.params for n in (*p.opts, *p.secondary_opts))}
+        for words, command in _walk(typer.main.get_command(app), ())
+    }
 
 
 def settings_page() -> str:
@@ -81,6 +136,7 @@ def _shown(value: object) -> str:
 def main() -> None:
     """Write all pages."""
     (ROOT / SETTINGS_PAGE).write_text(settings_page(), encoding="utf-8")
+    (ROOT / COMMANDS_PAGE).write_text(commands_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,18 +8,47 @@ import pytest
 from controlplane.model.sections import Settings
 from controlplane.model.settings import NOT_SETTINGS, RESERVED_PREFIXES, env_name
 from tests.architecture.tree import ROOT, files, read
-from tests.docs.render import SETTINGS_PAGE, described, settings_page
+from tests.docs.render import (
+    COMMANDS_PAGE,
+    SETTINGS_PAGE,
+    commands,
+    commands_page,
+    described,
+    settings_page,
+)
 
 PAGES = [path for path in files() if path.suffix == ".md"]
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 VARIABLE = re.compile(r"\bTIDEGATE_[A-Z0-9_]+\b")
+COMMAND = re.compile(r"^(?:\$ )?(?:\S*/)?tidegate((?: [^\n]*)?)$", re.MULTILINE)
 MAKE = re.compile(r"(?:^\s*\$? ?|`)make ([a-z]+)\b", re.MULTILINE)
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def test_settings_page_is_what_the_code_says():
     assert read(SETTINGS_PAGE) == settings_page(), "run: python -m tests.docs.render"
+
+
+def test_commands_page_is_what_the_program_says():
+    assert read(COMMANDS_PAGE) == commands_page(), "run: python -m tests.docs.render"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p != COMMANDS_PAGE], ids=str)
+def test_tidegate_commands_exist_with_their_options(page):
+    """Every line of an example that begins with `tidegate`."""
+    known = commands()
+    unknown = []
+    for fence in FENCE.findall(read(page)):
+        for line in COMMAND.findall(fence.replace("\\\n", " ")):
+            words = line.split()
+            depth = max(n for n in range(len(words) + 1) if tuple(words[:n]) in known)
+            command, rest = tuple(words[:depth]), words[depth:]
+            is_group = any(len(k) > depth and k[:depth] == command for k in known)
+            options = {word.partition("=")[0] for word in rest if word.startswith("--")}
+            if options - known[command] or (is_group and rest and not options):
+                unknown.append(line)
+    assert unknown == []
 
 
 @pytest.mark.parametrize("section", [name for name, _, _ in described()])

@@ -99,7 +99,7 @@ class FakeReconciler:
         for _ in range(wanted - len(staying)):
             self._begin(proton)
         for replica in staying[wanted:]:
-            self._spawn(self._drain(replica.id))
+            self._drain(replica.id)
 
     def remove(self, proton_id: str) -> None:
         """Drain all."""
@@ -107,7 +107,7 @@ class FakeReconciler:
         self._wanted.pop(proton_id, None)
         for replica in list(self._replicas.values()):
             if replica.proton_id == proton_id and replica.phase not in LEAVING:
-                self._spawn(self._drain(replica.id))
+                self._drain(replica.id)
 
     def set_load(self, loads: Mapping[str, int], *, acknowledged_revision: int | None) -> None:
         """Remember, for drains and for assertions."""
@@ -179,10 +179,15 @@ class FakeReconciler:
             self.cold.setdefault(self._replicas[replica_id].proton_id, []).append(took_s)
             self._set(replica_id, ReplicaPhase.READY)
 
-    async def _drain(self, replica_id: str) -> None:
-        replica = self._replicas[replica_id]
-        self._replicas[replica_id] = msgspec.structs.replace(replica, phase=ReplicaPhase.DRAINING)
-        self._draining_since[replica_id] = await self._writer.save(self._replicas[replica_id])
+    def _drain(self, replica_id: str) -> None:
+        replica = msgspec.structs.replace(self._replicas[replica_id], phase=ReplicaPhase.DRAINING)
+        self._replicas[replica_id] = self.world.alive[replica_id] = replica
+        self._spawn(self._save_draining(replica))
+
+    async def _save_draining(self, replica: Replica) -> None:
+        revision = await self._writer.save(replica)
+        if self._replicas.get(replica.id) is replica:  # not taken back meanwhile
+            self._draining_since[replica.id] = revision
         self._on_change()
 
     async def _end(self, replica_id: str) -> None:

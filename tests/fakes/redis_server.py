@@ -52,7 +52,7 @@ class ExternalServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         port = [] if "--tls-port" in self._options else ["--port", str(self.port)]
         options = [str(self.port) if o == "PORT" else o for o in self._options]
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: ASYNC220 - only forks
             [self._binary, "--bind", "127.0.0.1", "--dir", self.directory, *port, *options],
             stdout=subprocess.DEVNULL,
             preexec_fn=self._preexec_fn,  # noqa: PLW1509 - one call of setrlimit
@@ -67,5 +67,7 @@ class ExternalServer:
         await asyncio.to_thread(self.process.wait)
 
     def _listens(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "the server ended: are its options right?"
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0

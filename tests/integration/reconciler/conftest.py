@@ -81,9 +81,7 @@ class Bench:
 
     async def ready(self, count: int) -> list[Replica]:
         """Wait for ready replicas."""
-        await until(
-            lambda: len(self.replicas(ReplicaPhase.READY)) == count, what=f"{count} ready"
-        )
+        await until(lambda: len(self.replicas(ReplicaPhase.READY)) == count, what=f"{count} ready")
         return self.replicas(ReplicaPhase.READY)
 
     async def message(self, words: str) -> Replica:

@@ -54,9 +54,9 @@ async def test_an_adopted_replica_that_dies_is_replaced(bench: Bench):
     await until(lambda: reconciler.replicas()[0].restart_count == 1)
     [replica] = await bench.ready(1)
     assert replica.pid != record.pid
-    assert any(
-        r.exit_code is None and r.restart_count == 1 for r in bench.writer.history
-    ), "its exit code is not ours to know"
+    assert any(r.exit_code is None and r.restart_count == 1 for r in bench.writer.history), (
+        "its exit code is not ours to know"
+    )
 
 
 async def test_an_adopted_replica_drains(bench: Bench):
@@ -81,9 +81,7 @@ async def test_a_drain_goes_on_after_the_restart_with_a_new_revision(bench: Benc
 
 async def test_a_replica_that_was_stopping_is_ended(bench: Bench):
     [record] = await abandon(bench, 1)
-    bench.writer.records[record.id] = msgspec.structs.replace(
-        record, phase=ReplicaPhase.STOPPING
-    )
+    bench.writer.records[record.id] = msgspec.structs.replace(record, phase=ReplicaPhase.STOPPING)
     await bench.start(None, proton())
     await bench.empty()
 
@@ -148,7 +146,7 @@ async def test_an_orderly_stop_may_leave_replicas_for_the_next_start(bench: Benc
         # Still children of this process: collected here, as init does after a real restart.
         assert replica.pid is not None
         os.kill(replica.pid, signal.SIGTERM)
-        os.waitpid(replica.pid, 0)
+        await asyncio.to_thread(os.waitpid, replica.pid, 0)
 
 
 async def test_the_port_of_an_adopted_replica_is_not_given_away(bench: Bench):

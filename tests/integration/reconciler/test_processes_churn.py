@@ -96,7 +96,7 @@ async def test_a_log_that_grows_is_rotated_and_survives_its_replica(
     [replica] = await bench.ready(1)
     directory = bench.data_dir / "replicas" / WORKLOAD_ID / replica.id
     assert replica.log_path == str((directory / "output.log").resolve())
-    await until(lambda: (directory / "output.log.1").exists(), what="a rotation")
+    await until((directory / "output.log.1").exists, what="a rotation")
     await until(lambda: (directory / "output.log").stat().st_size > 0)
     reconciler.set_load({}, acknowledged_revision=FOREVER)
     reconciler.plan(proton(talker), 0)

@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import sys
-import urllib.request
+
+import httpx2
 
 from controlplane.model.states import ReplicaPhase
 from tests.fakes.replicas import HEALTHZ, PROTON_ID, SAMPLE, WORKLOAD_ID, container, proton
@@ -84,8 +85,8 @@ async def test_nothing_of_the_installation_leaks_into_a_replica(bench: Bench):
     plain = container(PRINT_ENVIRONMENT, environment=owner, readiness=None)
     reconciler.plan(proton(plain), 1)
     [replica] = await bench.ready(1)
-    with urllib.request.urlopen(f"http://127.0.0.1:{replica.port}/") as answer:
-        seen = json.load(answer)
+    async with httpx2.AsyncClient() as client:
+        seen = (await client.get(f"http://127.0.0.1:{replica.port}/")).json()
     environment = seen["env"]
     assert "secret" not in json.dumps(environment)
     assert environment["HOME"] == "/somewhere"
@@ -143,9 +144,8 @@ async def test_liveness_failure_restarts_only_that_replica(bench: Bench):
         "    c.sendall(b'HTTP/1.1 500 Ill\\r\\nContent-Length: 0\\r\\n\\r\\n')\n"
         "    c.close()\n",
     )
-    ill = HEALTHZ
     reconciler = await bench.start()
-    reconciler.plan(proton(container(hang, readiness=None, liveness=ill)), 1)
+    reconciler.plan(proton(container(hang, readiness=None, liveness=HEALTHZ)), 1)
     await until(
         lambda: any(r.restart_count for r in reconciler.replicas()), what="a counted restart"
     )

@@ -1,0 +1,200 @@
+import msgspec
+import pytest
+
+from controlplane.model.decisions import Decision, Reason, Step
+from controlplane.model.states import ProtonState, ReplicaPhase
+from controlplane.model.workloads import Replica, Scale
+from tests.integration.api.conftest import GATEWAY, IDS
+
+PATHS = ["/api/v2/workloads", "/api/v2/console/workloads"]
+TODO = "The service exits at once with code 3: read the end of its log, then start it again."
+
+
+def records(workload, *, errored=True):
+    common = {"workload_id": workload["id"]}
+    return (
+        Scale(
+            id=workload["protonId"],
+            wanted_replicas=1,
+            ready_replicas=1,
+            state=ProtonState.ERRORED,
+            errored=errored,
+            reason="errored",
+            message=TODO if errored else "",
+            log_tail=("starting", "boom") if errored else (),
+            updated_at=20.0,
+            **common,
+        ),
+        Replica(
+            id=IDS.new(),
+            proton_id=workload["protonId"],
+            phase=ReplicaPhase.READY,
+            host="127.0.0.1",
+            port=21000,
+            created_at=10.0,
+            started_at=11.0,
+            ready_at=12.0,
+            **common,
+        ),
+        Replica(
+            id=IDS.new(),
+            proton_id=workload["protonId"],
+            phase=ReplicaPhase.FAILED,
+            created_at=13.0,
+            restart_count=4,
+            exit_code=3,
+            message="exit code 3",
+            **common,
+        ),
+    )
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_protons_are_listed_and_got(api, path, slash):
+    workload = await api.workload(path)
+    listed = (await api.owner.get(f"{path}/{workload['id']}/protons{slash}")).json()
+    (proton,) = listed["data"]
+    assert listed["totalCount"] == 1
+    assert (proton["id"], proton["role"]) == (workload["protonId"], "active")
+    assert proton["endpoint"] == (
+        f"{GATEWAY}/api/v2/endpoints/workloads/{workload['id']}?protonId={proton['id']}"
+    )
+    assert proton["deployedImages"] == {"main": "registry/app:1"}
+    one = await api.owner.get(f"{path}/{workload['id']}/protons/{proton['id']}{slash}")
+    assert one.json() == proton
+
+
+async def test_a_proton_of_another_workload_is_not_found(api):
+    first, second = await api.workload(), await api.workload()
+    base = f"/api/v2/workloads/{first['id']}/protons/{second['protonId']}"
+    for path in (base, f"{base}/statusDetails"):
+        assert (await api.owner.get(path)).status_code == 404
+    query = f"/api/v2/workloads/{first['id']}/decisions?protonId={second['protonId']}"
+    assert (await api.owner.get(query)).status_code == 404
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_status_details_are_empty_before_the_first_report(api, slash):
+    workload = await api.workload()
+    path = f"/api/v2/workloads/{workload['id']}/protons/{workload['protonId']}/statusDetails"
+    answer = await api.owner.get(path + slash)
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+async def test_status_details_show_every_replica(api):
+    workload = await api.workload()
+    await api.write(*records(workload))
+    path = f"/api/v2/workloads/{workload['id']}/protons/{workload['protonId']}/statusDetails"
+    body = (await api.owner.get(path)).json()
+    assert body["overallStatus"]["state"] == "errored"
+    assert body["overallStatus"]["summary"] == TODO
+    assert body["logTail"] == ["starting", "boom"]
+    ready, failed = body["replicas"]
+    assert (ready["status"], ready["address"]) == ("running", "127.0.0.1:21000")
+    assert ready["conditions"][0]["value"] is True
+    assert ready["containers"][0]["image"] == "registry/app:1"
+    assert (failed["status"], failed["phase"], failed["address"]) == ("failed", "failed", None)
+    (inside,) = failed["containers"]
+    assert (inside["exitCode"], inside["restartCount"]) == (3, 4)
+    assert inside["message"] == "exit code 3"
+
+
+async def test_status_details_of_a_healthy_proton_count_its_replicas(api):
+    workload = await api.workload()
+    scale, ready, _ = records(workload, errored=False)
+    await api.write(scale, ready)
+    path = f"/api/v2/workloads/{workload['id']}/protons/{workload['protonId']}/statusDetails"
+    body = (await api.owner.get(path)).json()
+    assert body["overallStatus"]["summary"] == "Proton is running: 1 replicas, 1 ready"
+    assert body["logTail"] is None
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_the_workload_itself_tells_its_owner_what_to_do(api, path):
+    workload = await api.workload(path)
+    await api.write(*records(workload))
+    body = (await api.owner.get(f"{path}/{workload['id']}")).json()
+    assert body["status"] == "errored"
+    details = body["statusDetails"]
+    assert details["message"] == TODO
+    assert details["logTail"] == ["starting", "boom"]
+    assert details["conditions"][0]["value"] is False
+    assert (details["wantedReplicas"], details["readyReplicas"]) == (1, 1)
+    (proton,) = (await api.owner.get(f"{path}/{workload['id']}/protons")).json()["data"]
+    assert proton["statusDetails"]["message"] == TODO
+    assert proton["runningSince"] == "1970-01-01T00:00:12.000000+00:00"
+
+
+# -- journals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_every_change_is_in_the_journal_newest_first(api, path):
+    workload = await api.workload(path)
+    one = f"{path}/{workload['id']}"
+    await api.owner.patch(one, json={"name": "n"})
+    await api.owner.patch(f"{one}/settings", json={"runtime": {}})
+    await api.owner.post(f"{one}/stop")
+    await api.owner.post(f"{one}/start")
+    await api.owner.post(f"{one}/start")
+    body = (await api.owner.get(f"{one}/events/")).json()
+    assert [event["eventType"] for event in body["data"]] == [
+        "Workload Started",
+        "Workload Stopped",
+        "Settings Changed",
+        "Workload Updated",
+        "Workload Created",
+    ]
+    assert body["totalCount"] == 5
+    for event in body["data"]:
+        assert event["workloadId"] == workload["id"]
+        assert event["actorId"] == workload["creator"]["id"]
+        assert len(event["id"]) == 24
+    assert body["data"][3]["details"] == {"changes": {"name": "n"}}
+
+
+async def test_events_take_paging_and_nothing_else(api):
+    workload = await api.workload()
+    path = f"/api/v2/workloads/{workload['id']}/events"
+    refused = await api.owner.get(f"{path}?eventType=x")
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["type"] == "extra_forbidden"
+    assert refused.json()["detail"][0]["loc"] == ["query", "eventType"]
+
+
+def decision(workload, number):
+    return Decision(
+        id=f"{number:024x}",
+        at=float(number),
+        workload_id=workload["id"],
+        proton_id=workload["protonId"],
+        replicas=number,
+        previous_replicas=number - 1,
+        reason=Reason.ON_TARGET,
+        steps=(Step(name="policy:httpRequestsConcurrency", value=number, note="ceil(20 / 10)"),),
+        inputs={"load": 20.0, "cpu_percent": None},
+        next="2 more in flight -> 4",
+    )
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_decisions_are_read_newest_first(api, path):
+    workload = await api.workload(path)
+    decisions = f"{path}/{workload['id']}/decisions"
+    assert (await api.owner.get(decisions)).json()["data"] == []
+    for number in (1, 2, 3):
+        entry = msgspec.json.encode(decision(workload, number))
+        await api.store.append(f"decisions:{workload['protonId']}", entry, keep=100)
+    body = (await api.owner.get(f"{decisions}?limit=2&protonId={workload['protonId']}")).json()
+    assert [d["replicas"] for d in body["data"]] == [3, 2]
+    assert body["totalCount"] == 3
+    newest = body["data"][0]
+    assert newest["reason"] == "on_target"
+    assert newest["steps"] == [
+        {"name": "policy:httpRequestsConcurrency", "value": 3, "note": "ceil(20 / 10)"}
+    ]
+    assert newest["inputs"] == {"load": 20.0, "cpu_percent": None}
+    assert newest["next"] == "2 more in flight -> 4"
+    rest = (await api.owner.get(body["next"])).json()
+    assert [d["replicas"] for d in rest["data"]] == [1]

@@ -1,0 +1,24 @@
+"""The rig of the gateway's integration tests; asynchronous ones run on both event loops."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from controlplane.store.client import Store
+from tests.integration.gateway.rig import Rig
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """uvloop is what runs in production; asyncio differs in closing and half-closing."""
+    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.SelectorEventLoop}
+
+
+@pytest.fixture
+async def rig(store: Store, store_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
+    """Nothing is started yet: `await rig.start()`."""
+    rig = Rig(store, store_url, tmp_path)
+    yield rig
+    await rig.close()

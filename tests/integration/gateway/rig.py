@@ -1,0 +1,355 @@
+"""A real gateway between scripted replicas and raw clients, over a real store."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from controlplane.model.kinds import Record
+from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.model.sections import GatewaySettings, Settings, StoreSettings
+from controlplane.model.states import ReplicaPhase
+from controlplane.model.workloads import Replica
+from controlplane.store.client import Put, Store
+from gateway.net.server import GatewayServer
+from tests.integration.gateway import records
+from tests.integration.gateway.scripted import Script, ScriptedReplica
+from tests.integration.gateway.wire import DEADLINE_S, Message, Wire
+
+DEFAULTS: dict[str, Any] = {
+    "port": 0,
+    "admin_port": 0,
+    "access_log": "off",
+    "report_interval_s": 0.05,
+    "drain_timeout_s": 5.0,
+}
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition, with turns of the loop in between."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110 - what is waited for tells no event
+            await asyncio.sleep(0.002)
+
+
+async def until_async(condition: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not await condition():
+            await asyncio.sleep(0.005)
+
+
+def request(
+    method: str = "GET",
+    path: str = "/",
+    *lines: str,
+    body: bytes = b"",
+    token: str | None = records.TOKEN,
+    workload: str = records.WORKLOAD_ID,
+    version: str = "1.1",
+) -> bytes:
+    """A request's bytes. A body gets its Content-Length."""
+    all_lines = [f"{method} /api/v2/endpoints/workloads/{workload}{path} HTTP/{version}", "Host: h"]
+    if token is not None:
+        all_lines.append(f"Authorization: Bearer {token}")
+    all_lines += lines
+    if body:
+        all_lines.append(f"Content-Length: {len(body)}")
+    return ("\r\n".join(all_lines) + "\r\n\r\n").encode("latin-1") + body
+
+
+class _Listening(logging.Handler):
+    """Hears where a gateway in this process listens."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.ports: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() == "listening" and not self.ports.done():
+            self.ports.set_result((record.port, record.admin_port))  # type: ignore[attr-defined]
+
+
+class Gateway:
+    """A gateway worker, wherever it runs."""
+
+    port = 0
+    admin_port = 0
+
+    async def stop(self) -> None:
+        raise NotImplementedError
+
+    async def admin(self, path: str) -> tuple[int, str]:
+        """One request to the admin port."""
+        async with asyncio.timeout(DEADLINE_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.admin_port)
+            try:
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+                answer = await reader.read()
+            finally:
+                writer.close()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return int(head.split(b" ")[1]), body.decode()
+
+    async def metrics(self) -> dict[str, float]:
+        """Samples by name; of labels only `class`, `code` and `state` are kept, others add up."""
+        _, text = await self.admin("/metrics")
+        found: dict[str, float] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if "le" in sample.labels:
+                    continue
+                kept = [sample.labels[k] for k in ("class", "code", "state") if k in sample.labels]
+                name = f"{sample.name}{{{','.join(kept)}}}" if kept else sample.name
+                found[name] = found.get(name, 0) + sample.value
+        return found
+
+
+class InProcess(Gateway):
+    """In the test's own event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._server = GatewayServer(settings)
+        self.task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        logger = logging.getLogger("gateway.net.server")
+        heard = _Listening()
+        level = logger.level
+        logger.addHandler(heard)
+        logger.setLevel(logging.INFO)
+        try:
+            self.task = asyncio.create_task(self._server.run())
+            await asyncio.wait([self.task, heard.ports], return_when=asyncio.FIRST_COMPLETED)
+            if self.task.done():
+                await self.task
+            self.port, self.admin_port = heard.ports.result()
+        finally:
+            logger.removeHandler(heard)
+            logger.setLevel(level)
+
+    def request_stop(self) -> None:
+        self._server.request_stop()
+
+    async def stop(self) -> None:
+        if self.task is None:
+            return
+        task, self.task = self.task, None
+        self._server.request_stop()
+        if not task.done():
+            self._server.request_stop()
+        async with asyncio.timeout(DEADLINE_S):
+            await task
+
+
+class ChildGateway(Gateway):
+    """`python -m gateway`."""
+
+    def __init__(self, settings: dict[str, Any], store_url: str, directory: Path) -> None:
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("TIDEGATE_")}
+        environ |= {f"TIDEGATE_GATEWAY_{k.upper()}": str(v) for k, v in settings.items()}
+        environ |= {"TIDEGATE_STORE_URL": store_url, "TIDEGATE_LOG_FORMAT": "json"}
+        self.errors = directory / "gateway.stderr"
+        self.output = directory / "gateway.stdout"
+        with self.errors.open("wb") as errors, self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gateway"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                env=environ,
+            )
+
+    def said(self, message: str) -> dict[str, Any] | None:
+        """The log line with this message."""
+        for line in self.errors.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                found: dict[str, Any] = json.loads(line)
+                if found.get("message") == message:
+                    return found
+        return None
+
+    async def start(self) -> None:
+        await until(lambda: self.said("listening") or self.process.poll() is not None)
+        listening = self.said("listening")
+        assert listening is not None, self.errors.read_text()
+        self.port, self.admin_port = listening["port"], listening["admin_port"]
+
+    async def exit_code(self) -> int:
+        """Wait for the end."""
+        await until(lambda: self.process.poll() is not None)
+        code = self.process.returncode
+        assert code is not None
+        return code
+
+    async def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.terminate()
+            try:
+                await self.exit_code()
+            except TimeoutError:
+                self.process.kill()
+                self.process.wait()
+
+
+class Rig:
+    """What one test plays with. Everything that it opens is closed with it."""
+
+    def __init__(self, store: Store, store_url: str, directory: Path) -> None:
+        self.store = store
+        self.store_url = store_url
+        self._directory = directory
+        self._wires: list[Wire] = []
+        self._replicas: list[ScriptedReplica] = []
+        self._ids = (f"65f00000000000000000e{n:03x}" for n in count(1))
+        self._gateway: Gateway | None = None
+
+    @property
+    def gateway(self) -> Gateway:
+        assert self._gateway is not None, "start it first"
+        return self._gateway
+
+    # ---- set-up
+
+    async def start(self, *, limit: int | None = None, **settings: Any) -> InProcess:
+        """Start a gateway in this process, over one workload without a replica."""
+        await self.commit(*records.world(limit=limit))
+        gateway = InProcess(
+            Settings(
+                store=StoreSettings(url=self.store_url),
+                gateway=GatewaySettings(**{**DEFAULTS, **settings}),
+            )
+        )
+        self._gateway = gateway
+        await gateway.start()
+        return gateway
+
+    async def start_child(self, *, limit: int | None = None, **settings: Any) -> ChildGateway:
+        """Start `python -m gateway`, over one workload without a replica."""
+        await self.commit(*records.world(limit=limit))
+        gateway = ChildGateway({**DEFAULTS, **settings}, self.store_url, self._directory)
+        self._gateway = gateway
+        await gateway.start()
+        return gateway
+
+    async def close(self) -> None:
+        for wire in self._wires:
+            wire.abort()
+        if self._gateway is not None:
+            await self._gateway.stop()
+        for replica in self._replicas:
+            await replica.stop()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    # ---- records
+
+    async def commit(self, *wanted: Record) -> None:
+        """Write records, and wait until the gateway knows them."""
+        revision = await self.store.commit([Put(record) for record in wanted])
+        await self.applied(revision)
+
+    async def delete(self, cls: type[Record], id: str) -> None:
+        await self.applied(await self.store.delete(cls, id))
+
+    async def applied(self, revision: int) -> None:
+        """Wait until the gateway's routes reflect a revision."""
+        if self._gateway is None:
+            return
+
+        async def there() -> bool:
+            return (await self.gateway.metrics())["gateway_routes_revision"] >= revision
+
+        await until_async(there)
+
+    # ---- the two sides
+
+    async def listen(self, script: Script | None = None) -> ScriptedReplica:
+        """A replica that listens; the gateway does not know it yet."""
+        replica = ScriptedReplica(script)
+        replica.id = next(self._ids)
+        self._replicas.append(replica)
+        await replica.start()
+        return replica
+
+    async def announce(self, replica: ScriptedReplica, **fields: Any) -> None:
+        """Write the replica's record."""
+        await self.commit(records.replica(replica.id, replica.port, **fields))
+
+    async def phase(self, replica: ScriptedReplica, phase: ReplicaPhase, **fields: Any) -> None:
+        await self.announce(replica, phase=phase, **fields)
+
+    async def gone(self, replica: ScriptedReplica) -> None:
+        await self.delete(Replica, replica.id)
+
+    async def replica(self, script: Script | None = None, **fields: Any) -> ScriptedReplica:
+        """A replica that listens and is ready."""
+        replica = await self.listen(script)
+        await self.announce(replica, **fields)
+        return replica
+
+    async def client(self, *, receive_bytes: int | None = None) -> Wire:
+        """A connection to the gateway.
+
+        Args:
+            receive_bytes: A small window: whoever does not read holds the sender up early.
+        """
+        sock = socket.socket()
+        if receive_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.gateway.port))
+        limit = receive_bytes or 1024 * 1024
+        wire = Wire(*await asyncio.open_connection(sock=sock, limit=limit))
+        self._wires.append(wire)
+        return wire
+
+    async def ask(self, *args: Any, **kwargs: Any) -> Message:
+        """One request on a connection of its own."""
+        client = await self.client()
+        client.send(request(*args, **kwargs))
+        try:
+            return await client.answer(args[0] if args else "GET")
+        finally:
+            client.close()
+
+    # ---- what the gateway counts
+
+    async def report(self) -> LoadReport:
+        """The newest report of the one worker."""
+        (report,) = await self.store.collect_reports()
+        return report
+
+    async def load(self, proton_id: str = records.PROTON_ID) -> ProtonLoad:
+        """The newest report on a proton; all zeros before the first request."""
+        reports = await self.store.collect_reports()
+        for report in reports:
+            if proton_id in report.protons:
+                return report.protons[proton_id]
+        return ProtonLoad(workload_id=records.WORKLOAD_ID)
+
+    async def counted(self, **wanted: Any) -> ProtonLoad:
+        """Wait for counters, `finished` given by class: `counted(started=1, finished={"2xx": 1})`.
+
+        Whatever is seen on the way must add up.
+        """
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while True:
+                    load = await self.load()
+                    assert load.started == sum(load.finished.values()) + load.in_flight + load.queued
+                    if all(getattr(load, name) == value for name, value in wanted.items()):
+                        return load
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise AssertionError(f"wanted {wanted}, last seen {load}") from None

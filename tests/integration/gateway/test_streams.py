@@ -1,0 +1,315 @@
+"""Bodies of any size in constant memory, and streams piece by piece."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from tests.integration.gateway.rig import Rig, request, until
+from tests.integration.gateway.scripted import OK
+from tests.integration.gateway.wire import Wire
+
+LARGE = 20 * 1024 * 1024
+PIECE = 256 * 1024
+MEMORY_BYTES = 8 * 1024 * 1024
+"""What a stream may cost in memory, buffers of every kind: far less than the body."""
+
+uvloop_only = pytest.mark.asyncio(loop_factories=["uvloop"])
+
+
+def pieces() -> list[bytes]:
+    """LARGE bytes that differ everywhere."""
+    return [hashlib.sha256(b"%d" % n).digest() * (PIECE // 32) for n in range(LARGE // PIECE)]
+
+
+def digest_of(parts: list[bytes]) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part)
+    return total.hexdigest()
+
+
+async def send_all(wire: Wire, *, chunked: bool) -> None:
+    for piece in pieces():
+        wire.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        await wire.flush()
+    if chunked:
+        wire.send(b"0\r\n\r\n")
+    await wire.flush()
+
+
+async def heard(wire: Wire, *, chunked: bool) -> AsyncIterator[bytes]:
+    if chunked:
+        while piece := await wire.chunk():
+            yield piece
+        assert await wire.line() == b""
+        return
+    left = LARGE
+    while left:
+        yield await wire.exactly(min(PIECE, left))
+        left -= min(PIECE, left)
+
+
+async def digest_heard(wire: Wire, *, chunked: bool) -> str:
+    total = hashlib.sha256()
+    async for piece in heard(wire, chunked=chunked):
+        total.update(piece)
+    return total.hexdigest()
+
+
+def framing(*, chunked: bool) -> str:
+    return "Transfer-Encoding: chunked" if chunked else f"Content-Length: {LARGE}"
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["fixed", "chunked"])
+async def test_large_bodies_pass_both_ways_unchanged(rig: Rig, chunked: bool) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request("POST", "/", framing(chunked=chunked)))
+    sending = asyncio.create_task(send_all(client, chunked=chunked))
+    wire = await replica.accepted()
+    await wire.head()
+    assert await digest_heard(wire, chunked=chunked) == digest_of(pieces())
+    await sending
+    wire.send(f"HTTP/1.1 200 OK\r\n{framing(chunked=chunked)}\r\n\r\n".encode())
+    sending = asyncio.create_task(send_all(wire, chunked=chunked))
+    await client.head()
+    assert await digest_heard(client, chunked=chunked) == digest_of(pieces())
+    await sending
+    load = await rig.counted(started=1, in_flight=0, finished={"2xx": 1})
+    assert load.bytes_in == LARGE
+    assert LARGE <= load.bytes_out < LARGE * 1.01
+
+
+async def test_a_large_answer_without_a_length_passes_unchanged(rig: Rig) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    sending = asyncio.create_task(send_all(wire, chunked=False))
+    sending.add_done_callback(lambda _: wire.close())
+    await client.head()
+    assert await digest_heard(client, chunked=True) == digest_of(pieces())
+    await sending
+
+
+async def test_server_sent_events_arrive_one_by_one(rig: Rig) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request("GET", "/stream", "Accept: text/event-stream"))
+    wire = await replica.accepted()
+    await wire.request()
+    wire.send(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    assert (await client.head()).get("content-type") == "text/event-stream"
+    for n in range(20):
+        event = b"data: %d\n\n" % n
+        wire.send(b"%x\r\n%b\r\n" % (len(event), event))
+        assert await client.chunk() == event, "this one is here before the next is sent"
+    await rig.counted(started=1, in_flight=1)
+    wire.send(b"0\r\n\r\n")
+    assert await client.chunk() == b""
+    await rig.counted(started=1, in_flight=0, finished={"2xx": 1})
+
+
+async def test_pieces_of_an_upload_arrive_one_by_one(rig: Rig) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request("POST", "/", "Content-Length: 40"))
+    wire = await replica.accepted()
+    await wire.head()
+    for n in range(10):
+        client.send(b"%4d" % n)
+        assert await wire.exactly(4) == b"%4d" % n
+    wire.send(OK)
+    assert (await client.answer()).body == b"ok"
+
+
+async def blocked(wire: Wire) -> bool:
+    """Whether the other side takes no more: what is written stays here for a while."""
+    size = wire.writer.transport.get_write_buffer_size()
+    if not size:
+        return False
+    await asyncio.sleep(0.2)
+    return wire.writer.transport.get_write_buffer_size() == size
+
+
+async def test_a_replicas_connection_is_as_good_as_new_after_a_slow_reader(rig: Rig) -> None:
+    """The reader's brake must not stay on when the connection serves the next request."""
+    await rig.start()
+    replica = await rig.replica()
+    for size in (300_000, 1_000_000, 3_000_000, 10_000_000):
+        slow = await rig.client(receive_bytes=4096)
+        slow.send(request())
+        wire = await replica.accepted() if not replica.wires else replica.wires[0]
+        await wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size, b"x" * size)
+        await slow.head()
+        left = size
+        while left:
+            left -= len(await slow.exactly(min(left, 100_000)))
+        await rig.counted(in_flight=0)
+        quick = await rig.client()
+        quick.send(request())
+        await wire.request()
+        wire.send(OK)
+        assert (await quick.answer()).body == b"ok"
+        quick.close()
+        slow.close()
+    assert len(replica.wires) == 1
+
+
+async def test_the_next_answer_waits_for_a_reader_that_is_behind_with_the_last(rig: Rig) -> None:
+    """Pipelined requests share one brake: the second answer must not run past it."""
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client(receive_bytes=4096)
+    client.send(request("GET", "/1"), request("GET", "/2"))
+    wire = await replica.accepted()
+    await wire.request()
+    # more than the kernel's buffers hold, and less than the gateway's last read leaves behind
+    size = 3_000_000
+    wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size, b"x" * size)
+    await client.head()
+    for _ in range(2_400_000 // 50_000):
+        await client.exactly(50_000)
+    left = size - 2_400_000
+    second = asyncio.create_task(wire.request())
+    while not second.done() and left:
+        left -= len(await client.exactly(min(left, 4096)))
+        await asyncio.sleep(0)
+    await second
+    wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (2 * LARGE))
+    wire.send(b"y" * LARGE)
+    wire.send(b"y" * LARGE)
+    async with asyncio.timeout(20):
+        while not await blocked(wire):
+            await asyncio.sleep(0)
+    assert wire.writer.transport.get_write_buffer_size() > LARGE
+    while left:
+        left -= len(await client.exactly(min(left, 100_000)))
+    assert (await client.head()).status == 200
+    left = 2 * LARGE
+    while left:
+        left -= len(await client.exactly(min(left, 1_000_000)))
+
+
+def rss_bytes(pid: int) -> int:
+    return int(psutil.Process(pid).memory_info().rss)
+
+
+@uvloop_only
+@pytest.mark.parametrize("chunked", [False, True], ids=["fixed", "chunked"])
+async def test_memory_stays_flat_while_a_slow_client_reads_a_large_answer(
+    rig: Rig, chunked: bool
+) -> None:
+    gateway = await rig.start_child()
+    replica = await rig.replica()
+    client = await rig.client(receive_bytes=65_536)
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    before = peak = rss_bytes(gateway.process.pid)
+    wire.send(f"HTTP/1.1 200 OK\r\n{framing(chunked=chunked)}\r\n\r\n".encode())
+    sending = asyncio.create_task(send_all(wire, chunked=chunked))
+    await client.head()
+    assert not sending.done()
+    async with asyncio.timeout(20):
+        while not await blocked(wire):
+            await asyncio.sleep(0)
+    peak = max(peak, rss_bytes(gateway.process.pid))
+    total = hashlib.sha256()
+    async for piece in heard(client, chunked=chunked):
+        total.update(piece)
+        peak = max(peak, rss_bytes(gateway.process.pid))
+    await sending
+    assert total.hexdigest() == digest_of(pieces())
+    assert peak - before < MEMORY_BYTES
+
+
+@uvloop_only
+@pytest.mark.parametrize("chunked", [False, True], ids=["fixed", "chunked"])
+@pytest.mark.parametrize("held", [False, True], ids=["at-once", "after-waiting-for-a-replica"])
+async def test_memory_stays_flat_while_a_slow_replica_reads_a_large_upload(
+    rig: Rig, chunked: bool, held: bool
+) -> None:
+    gateway = await rig.start_child()
+    replica = await rig.listen()
+    if not held:
+        await rig.announce(replica)
+    before = peak = rss_bytes(gateway.process.pid)
+    client = await rig.client()
+    client.send(request("POST", "/", framing(chunked=chunked)))
+    sending = asyncio.create_task(send_all(client, chunked=chunked))
+    async with asyncio.timeout(20):
+        while not await blocked(client):
+            await asyncio.sleep(0)
+    peak = max(peak, rss_bytes(gateway.process.pid))
+    if held:
+        await rig.announce(replica)
+    wire = await replica.accepted()
+    wire.writer.transport.pause_reading()
+    async with asyncio.timeout(20):
+        while not await blocked(client):
+            await asyncio.sleep(0)
+    peak = max(peak, rss_bytes(gateway.process.pid))
+    assert not sending.done()
+    wire.writer.transport.resume_reading()
+    await wire.head()
+    total = hashlib.sha256()
+    async for piece in heard(wire, chunked=chunked):
+        total.update(piece)
+        peak = max(peak, rss_bytes(gateway.process.pid))
+    await sending
+    assert total.hexdigest() == digest_of(pieces())
+    wire.send(OK)
+    assert (await client.answer()).body == b"ok"
+    assert peak - before < MEMORY_BYTES
+
+
+async def test_a_client_that_stops_reading_is_cut_after_the_idle_timeout(rig: Rig) -> None:
+    await rig.start(idle_timeout_s=0.5, keep_alive_timeout_s=0.2)
+    replica = await rig.replica()
+    client = await rig.client(receive_bytes=4096)
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    wire.send(f"HTTP/1.1 200 OK\r\n{framing(chunked=False)}\r\n\r\n".encode())
+    sending = asyncio.create_task(send_all(wire, chunked=False))
+    assert await asyncio.wait({sending}, timeout=20)
+    assert isinstance(sending.exception(), ConnectionError)
+    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
+
+
+async def test_a_client_that_never_reads_the_end_of_an_answer_does_not_stay_for_ever(
+    rig: Rig,
+) -> None:
+    gateway = await rig.start(idle_timeout_s=0.5, keep_alive_timeout_s=0.2)
+    replica = await rig.replica()
+    for line in ((), ("Connection: close",)):
+        client = await rig.client(receive_bytes=4096)
+        client.send(request("GET", "/", *line))
+        wire = await replica.accepted()
+        await wire.request()
+        size = 100_000
+        while True:  # as much as leaves the gateway with a full answer and a buffer
+            wire.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x" * size)
+            break
+        wire.close()
+        await until(lambda: replica.wires[-1].writer.transport.is_closing())
+
+    async def left() -> float:
+        return (await gateway.metrics())["gateway_client_connections"]
+
+    async with asyncio.timeout(20):
+        while await left():
+            await asyncio.sleep(0.02)

@@ -1,0 +1,213 @@
+"""Rates, panic and delay: how fast a wish becomes a count."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler.core.damping import Damped, DampingState, damp
+from controlplane.model.decisions import Reason
+from controlplane.model.sections import AutoscalerSettings
+
+
+def step(
+    *,
+    stable: int,
+    panic: int | None = None,
+    ready: int = 1,
+    current: int = 1,
+    waiting: bool = False,
+    state: DampingState | None = None,
+    now_s: float = 0.0,
+    **chosen: float,
+) -> tuple[Damped, DampingState]:
+    return damp(
+        stable=stable,
+        panic=panic,
+        ready=ready,
+        current=current,
+        waiting=waiting,
+        settings=AutoscalerSettings(**chosen),  # type: ignore[arg-type]
+        state=state or DampingState(),
+        now_s=now_s,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "replicas", "reason"),
+    [
+        pytest.param({"stable": 1}, 1, Reason.ON_TARGET, id="as-wished"),
+        pytest.param({"stable": 1, "panic": 1}, 1, Reason.ON_TARGET, id="no-burst"),
+        pytest.param(
+            {"stable": 9, "ready": 2, "current": 2, "max_scale_up_rate": 3},
+            6,
+            Reason.SCALE_UP_LIMITED,
+            id="growth-is-limited-by-what-is-ready",
+        ),
+        pytest.param(
+            {"stable": 9, "ready": 0, "current": 0, "max_scale_up_rate": 3},
+            3,
+            Reason.SCALE_UP_LIMITED,
+            id="none-ready-counts-as-one",
+        ),
+        pytest.param(
+            {"stable": 3, "ready": 2, "current": 2, "max_scale_up_rate": 1.1},
+            3,
+            Reason.ON_TARGET,
+            id="rounding-never-blocks-growth-by-one",
+        ),
+        pytest.param(
+            {"stable": 8, "ready": 1, "current": 8, "max_scale_up_rate": 2},
+            8,
+            Reason.ON_TARGET,
+            id="what-is-asked-for-stays-allowed",
+        ),
+        pytest.param(
+            {"stable": 0, "ready": 9, "current": 9},
+            4,
+            Reason.SCALE_DOWN_LIMITED,
+            id="shrinking-is-limited",
+        ),
+        pytest.param(
+            {"stable": 1, "ready": 9, "current": 2},
+            2,
+            Reason.SCALE_DOWN_LIMITED,
+            id="the-limit-never-makes-it-grow",
+        ),
+        pytest.param({"stable": 0}, 0, Reason.ON_TARGET, id="from-one-to-none"),
+        pytest.param(
+            {"stable": 1, "panic": 2, "ready": 1}, 2, Reason.PANIC, id="twice-the-ready-is-a-burst"
+        ),
+        pytest.param(
+            {"stable": 2, "panic": 3, "ready": 2, "current": 2},
+            2,
+            Reason.ON_TARGET,
+            id="less-is-not",
+        ),
+        pytest.param(
+            {"stable": 2, "panic": 3, "ready": 2, "current": 2, "waiting": True},
+            3,
+            Reason.PANIC,
+            id="unless-requests-wait",
+        ),
+        pytest.param(
+            {"stable": 3, "panic": 3, "ready": 2, "current": 3, "waiting": True},
+            3,
+            Reason.ON_TARGET,
+            id="waiting-for-replicas-on-their-way-is-no-burst",
+        ),
+        pytest.param(
+            {"stable": 50, "panic": 30, "ready": 5, "current": 5},
+            50,
+            Reason.PANIC,
+            id="higher-wins",
+        ),
+        pytest.param(
+            {"stable": 1, "panic": 4, "ready": 1, "current": 20},
+            20,
+            Reason.PANIC,
+            id="a-burst-never-takes-away",
+        ),
+        pytest.param(
+            {"stable": 1, "panic": 90, "ready": 1, "max_scale_up_rate": 5},
+            5,
+            Reason.SCALE_UP_LIMITED,
+            id="bursts-are-limited-too",
+        ),
+    ],
+)
+def test_one_step(arguments, replicas, reason):
+    damped, _ = step(**arguments)
+    assert (damped.replicas, damped.reason) == (replicas, reason)
+
+
+def test_panic_holds_the_highest_count_until_a_stable_window_after_its_last_cause():
+    damped, state = step(stable=1, panic=6, ready=1)
+    assert damped.replicas == 6
+    assert damped.hold_s == 60
+    damped, state = step(stable=1, panic=3, ready=6, current=6, state=state, now_s=30)
+    assert (damped.replicas, damped.reason, damped.hold_s) == (6, Reason.PANIC, 30)
+    damped, state = step(stable=1, panic=1, ready=6, current=6, state=state, now_s=60)
+    assert (damped.replicas, damped.hold_s) == (6, 0)
+    damped, state = step(stable=1, panic=1, ready=6, current=6, state=state, now_s=60.1)
+    assert (damped.replicas, damped.reason) == (3, Reason.SCALE_DOWN_LIMITED)
+    assert state == DampingState()
+
+
+def test_a_burst_that_goes_on_prolongs_panic():
+    _, state = step(stable=1, panic=6, ready=1)
+    _, state = step(stable=1, panic=12, ready=6, current=6, state=state, now_s=50)
+    damped, _ = step(stable=1, panic=1, ready=12, current=12, state=state, now_s=100)
+    assert (damped.replicas, damped.hold_s) == (12, 10)
+
+
+def test_a_lower_wish_must_hold_for_the_delay():
+    _, state = step(stable=4, ready=4, current=4, scale_down_delay_s=10)
+    damped, state = step(stable=2, ready=4, current=4, state=state, now_s=4, scale_down_delay_s=10)
+    assert (damped.replicas, damped.reason, damped.hold_s) == (4, Reason.STABILISING, 6)
+    assert damped.note == "2 wanted, 4 was wanted 4 s ago"
+    damped, state = step(stable=2, ready=4, current=4, state=state, now_s=10, scale_down_delay_s=10)
+    assert (damped.replicas, damped.reason) == (2, Reason.ON_TARGET)
+
+
+def test_notes_name_the_limits():
+    assert step(stable=9, max_scale_up_rate=3)[0].note == "9 wanted, at most 3 x 1 ready at once"
+    shrunk = step(stable=0, ready=8, current=8)[0]
+    assert shrunk.note == "0 wanted, at most 8 ready / 2 at once"
+    burst = step(stable=1, panic=2)[0]
+    assert burst.note == "2 wanted in a burst, never down before it is over: 2"
+
+
+counts = st.integers(0, 200)
+
+
+@given(
+    wishes=st.lists(st.tuples(counts, counts, counts), min_size=1, max_size=30),
+    more=st.integers(0, 50),
+)
+def test_higher_wishes_never_lead_to_a_lower_count(wishes, more):
+    state = DampingState()
+    now_s = 0.0
+    current = 1
+    for stable, panic, ready in wishes:
+        arguments = {"ready": ready, "current": current, "state": state, "now_s": now_s}
+        damped, after = step(stable=stable, panic=panic, **arguments)
+        higher, _ = step(stable=stable + more, panic=panic + more, **arguments)
+        assert higher.replicas >= damped.replicas
+        state, current, now_s = after, damped.replicas, now_s + 7
+
+
+@given(wishes=st.lists(st.tuples(counts, counts, counts, st.booleans()), max_size=40))
+def test_nothing_shrinks_within_a_panic(wishes):
+    state = DampingState()
+    current, now_s = 1, 0.0
+    for stable, panic, ready, waiting in wishes:
+        before = state
+        damped, state = step(
+            stable=stable,
+            panic=panic,
+            ready=ready,
+            current=current,
+            waiting=waiting,
+            state=state,
+            now_s=now_s,
+        )
+        if before.panic_at_s is not None and state.panic_at_s is not None:
+            assert damped.replicas >= current
+        current, now_s = damped.replicas, now_s + 11
+
+
+@given(wish=counts, ready=counts, start=counts, seconds=st.integers(0, 200))
+def test_a_constant_wish_is_reached_from_one_side_without_turning(wish, ready, start, seconds):
+    state = DampingState()
+    path = [start]
+    for second in range(min(seconds, 60)):
+        damped, state = step(
+            stable=wish,
+            panic=wish,
+            ready=min(ready, path[-1]),
+            current=path[-1],
+            state=state,
+            now_s=second * 10.0,
+        )
+        path.append(damped.replicas)
+    assert path in (sorted(path), sorted(path, reverse=True))

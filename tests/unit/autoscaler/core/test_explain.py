@@ -1,0 +1,135 @@
+"""Decisions in words."""
+
+import pytest
+
+from autoscaler.core.explain import next_change, render
+from autoscaler.core.idle import Idleness, Zero
+from autoscaler.core.observation import Observation, Scaling
+from controlplane.model.decisions import Decision, Reason, Step
+from controlplane.model.workloads import ScalingPolicy
+from tests.unit.autoscaler.core.reports_for_tests import steady
+
+ASKED = Scaling(
+    workload_id="w",
+    proton_id="p",
+    policies=(ScalingPolicy(metric="httpRequestsConcurrency", target=10),),
+    max_replicas=8,
+)
+QUIET = Idleness(zero=Zero.KEEP, remaining_s=11.2)
+FORBIDDEN = Idleness(zero=Zero.FORBIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("load", "replicas", "floor", "standing", "expected"),
+    [
+        pytest.param(
+            steady(29),
+            3,
+            1,
+            (FORBIDDEN, 0),
+            "2 more in flight -> 4; 9 fewer in flight -> 2",
+            id="both",
+        ),
+        pytest.param(
+            steady(0), 1, 0, (QUIET, 0), "11 more in flight -> 2; to 0 in 12 s if quiet", id="quiet"
+        ),
+        pytest.param(
+            steady(4), 1, 0, (QUIET, 0), "7 more in flight -> 2; to 0 after 12 s idle", id="busy"
+        ),
+        pytest.param(steady(0), 0, 0, (Idleness(zero=Zero.STAY), 0), "1 request -> 1", id="zero"),
+        pytest.param(steady(50), 8, 8, (FORBIDDEN, 0), "at the maximum of 8", id="bounds-are-one"),
+        pytest.param(
+            steady(29),
+            3,
+            1,
+            (FORBIDDEN, 41.5),
+            "2 more in flight -> 4; no lower for 42 s",
+            id="held",
+        ),
+        pytest.param(
+            steady(45), 3, 1, (FORBIDDEN, 0), "25 fewer in flight -> 2", id="load-above-the-count"
+        ),
+        pytest.param(
+            steady(5), 3, 1, (FORBIDDEN, 0), "26 more in flight -> 4", id="count-above-load"
+        ),
+        pytest.param(
+            None,
+            3,
+            1,
+            (FORBIDDEN, 0),
+            "no lower before all gateway workers have reported for a whole window",
+            id="no-data",
+        ),
+        pytest.param(
+            steady(29, coverage_ratio=0.5),
+            3,
+            1,
+            (FORBIDDEN, 0),
+            "2 more in flight -> 4; "
+            "no lower before all gateway workers have reported for a whole window",
+            id="thin-data",
+        ),
+        pytest.param(None, 1, 1, (FORBIDDEN, 0), "", id="nothing-to-say"),
+    ],
+)
+def test_next_change(load, replicas, floor, standing, expected):
+    idleness, hold_s = standing
+    text = next_change(
+        ASKED,
+        Observation(at=0, load=load),
+        replicas=replicas,
+        floor=floor,
+        idleness=idleness,
+        hold_s=hold_s,
+    )
+    assert text == expected
+
+
+def test_without_a_load_policy_load_is_not_mentioned():
+    asked = Scaling(
+        workload_id="w",
+        proton_id="p",
+        policies=(ScalingPolicy(metric="x", target=1),),
+        max_replicas=8,
+    )
+    text = next_change(
+        asked,
+        Observation(at=0, load=steady(9)),
+        replicas=3,
+        floor=1,
+        idleness=FORBIDDEN,
+        hold_s=0,
+    )
+    assert text == ""
+
+
+def record(**changes: object) -> Decision:
+    fields: dict[str, object] = {
+        "id": "d",
+        "at": 0.0,
+        "workload_id": "w",
+        "proton_id": "p",
+        "replicas": 3,
+        "previous_replicas": 2,
+        "reason": Reason.ON_TARGET,
+        **changes,
+    }
+    return Decision(**fields)  # type: ignore[arg-type]
+
+
+def test_a_record_as_lines():
+    decision = record(
+        steps=(Step(name="damping", value=3, note="3 wanted"),),
+        inputs={"load": 29, "mean_stable": 20.1234567, "cpu_percent": None},
+        next="2 more in flight -> 4",
+    )
+    assert render(decision) == [
+        "2 -> 3: on_target",
+        "  seen: load 29, mean_stable 20.12, cpu_percent unknown",
+        "  damping: 3  3 wanted",
+        "  next: 2 more in flight -> 4",
+    ]
+
+
+def test_a_record_without_anything_is_one_line():
+    assert render(record(previous_replicas=3)) == ["3 (unchanged): on_target"]

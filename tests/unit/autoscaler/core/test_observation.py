@@ -1,0 +1,91 @@
+"""How a proton's runtime and the platform's settings become one `Scaling`."""
+
+import pytest
+
+from autoscaler.core.observation import panic_window_s, scaling_of
+from controlplane.model.artifacts import ArtifactSpec
+from controlplane.model.sections import AutoscalerSettings
+from controlplane.model.states import Desired
+from controlplane.model.workloads import Autoscaling, GroupRuntime, Proton, Runtime, ScalingPolicy
+
+SETTINGS = AutoscalerSettings()
+POLICY = ScalingPolicy(metric="httpRequestsConcurrency", target=5)
+HOURLY = ScalingPolicy(metric="httpRequestsPerHour", target=100)
+
+
+def proton(*groups: GroupRuntime, desired: Desired = Desired.RUNNING) -> Proton:
+    return Proton(
+        id="p",
+        workload_id="w",
+        artifact_id="a",
+        desired=desired,
+        spec=ArtifactSpec(),
+        runtime=Runtime(container_groups=groups),
+        creator_id="u",
+        created_at=0,
+        updated_at=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("groups", "fixed"),
+    [
+        pytest.param((), 1, id="nothing-said"),
+        pytest.param((GroupRuntime(replica_count=3),), 3, id="a-count"),
+        pytest.param(
+            (GroupRuntime(replica_count=2, autoscaling=Autoscaling(enabled=False)),),
+            2,
+            id="switched-off",
+        ),
+        pytest.param(
+            (GroupRuntime(autoscaling=Autoscaling(enabled=False, min_replicas=4)),),
+            1,
+            id="switched-off-its-bounds-do-not-count",
+        ),
+        pytest.param(
+            (GroupRuntime(autoscaling=Autoscaling(min_replicas=2)),), 2, id="without-policies"
+        ),
+        pytest.param(
+            (GroupRuntime(autoscaling=Autoscaling(min_replicas=0)),), 1, id="nor-a-minimum"
+        ),
+    ],
+)
+def test_what_is_not_autoscaled_has_a_fixed_count(groups, fixed):
+    scaling = scaling_of(proton(*groups), SETTINGS)
+    assert scaling.fixed == fixed
+    assert (scaling.min_replicas, scaling.max_replicas) == (fixed, fixed)
+
+
+def test_autoscaling_is_taken_over():
+    auto = Autoscaling(policies=(POLICY, HOURLY), min_replicas=1, max_replicas=7, cooldown_s=30)
+    scaling = scaling_of(proton(GroupRuntime(autoscaling=auto)), SETTINGS)
+    assert scaling.fixed is None
+    assert (scaling.min_replicas, scaling.max_replicas, scaling.cooldown_s) == (1, 7, 30)
+    assert scaling.load_targets() == (5,)
+    assert not scaling.stopped
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param(None, 300, id="the-platforms"),
+        pytest.param(90, 90, id="its-own"),
+        pytest.param(0, 6, id="never-shorter-than-the-panic-window"),
+    ],
+)
+def test_cooldown(said, expected):
+    auto = Autoscaling(policies=(POLICY,), cooldown_s=said)
+    scaling = scaling_of(proton(GroupRuntime(autoscaling=auto)), SETTINGS)
+    assert scaling.cooldown_s == expected
+
+
+def test_the_panic_window_is_never_longer_than_the_stable_one():
+    assert panic_window_s(AutoscalerSettings(stable_window_s=50)) == 5
+    assert panic_window_s(AutoscalerSettings(stable_window_s=50, panic_window_ratio=3)) == 50
+
+
+def test_a_stopped_proton_is_stopped_whatever_its_runtime_says():
+    assert scaling_of(proton(desired=Desired.STOPPED), SETTINGS).stopped
+    auto = Autoscaling(policies=(POLICY,))
+    stopped = proton(GroupRuntime(autoscaling=auto), desired=Desired.STOPPED)
+    assert scaling_of(stopped, SETTINGS).stopped

@@ -1,0 +1,556 @@
+"""Whole decisions: the table of `plan`, the order of its steps, and what always holds."""
+
+import itertools
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler.core.damping import DampingState
+from autoscaler.core.observation import DecisionState, Observation, Scaling
+from autoscaler.core.plan import decide
+from autoscaler.core.policy import CONCURRENCY, CPU, IN_FLIGHT, PER_HOUR
+from autoscaler.core.windows import LoadView
+from controlplane.model.decisions import Decision, Reason
+from controlplane.model.sections import AutoscalerSettings
+from controlplane.model.workloads import ScalingPolicy
+from tests.unit.autoscaler.core.reports_for_tests import steady
+
+QUIET = steady(0, idle_s=1e9)
+
+
+def scaling(*metrics: tuple[str, float], **chosen: object) -> Scaling:
+    fields: dict[str, object] = {
+        "workload_id": "w",
+        "proton_id": "p",
+        "policies": tuple(
+            ScalingPolicy(metric=m, target=t) for m, t in metrics or ((CONCURRENCY, 10),)
+        ),
+        "max_replicas": 20,
+        "cooldown_s": 300.0,
+        **chosen,
+    }
+    return Scaling(**fields)  # type: ignore[arg-type]
+
+
+def seen(**fields: object) -> Observation:
+    return Observation(at=1e9, **fields)  # type: ignore[arg-type]
+
+
+def once(
+    observation: Observation, asked: Scaling | None = None, *, current: int | None = 0
+) -> Decision:
+    state = None if current is None else DecisionState(wanted=current)
+    return decide(observation, asked or scaling(), state, now_s=1000.0)[0]
+
+
+@pytest.mark.parametrize(
+    ("observation", "asked", "current", "replicas", "reason"),
+    [
+        pytest.param(
+            seen(load=steady(50), ready=5),
+            scaling(stopped=True),
+            5,
+            0,
+            Reason.STOPPED,
+            id="stopped",
+        ),
+        pytest.param(
+            seen(ready=0, pending=2, given_up="it exits at once", woken=True),
+            scaling(),
+            3,
+            0,
+            Reason.ERRORED,
+            id="given-up",
+        ),
+        pytest.param(
+            seen(ready=2, given_up="new ones exit at once"),
+            scaling(),
+            3,
+            2,
+            Reason.ERRORED,
+            id="given-up-keeps-what-serves",
+        ),
+        pytest.param(
+            seen(load=steady(90)),
+            scaling(fixed=2, min_replicas=2, max_replicas=2),
+            0,
+            2,
+            Reason.FIXED,
+            id="fixed",
+        ),
+        pytest.param(seen(load=QUIET, woken=True), scaling(), 0, 1, Reason.WAKE_UP, id="woken"),
+        pytest.param(seen(woken=True), scaling(), 0, 1, Reason.WAKE_UP, id="woken-without-reports"),
+        pytest.param(
+            seen(load=steady(41, queued=41), woken=True),
+            scaling(),
+            0,
+            5,
+            Reason.WAKE_UP,
+            id="woken-for-all-that-wait",
+        ),
+        pytest.param(
+            seen(load=steady(3, queued=3)), scaling(), 0, 1, Reason.WAKE_UP, id="wake-up-was-lost"
+        ),
+        pytest.param(
+            seen(load=steady(9000, queued=9000), woken=True),
+            scaling(),
+            0,
+            20,
+            Reason.AT_MAX,
+            id="waking-within-bounds",
+        ),
+        pytest.param(
+            seen(load=steady(0, mean_stable=70, demand_stable=70)),
+            scaling(),
+            0,
+            0,
+            Reason.IDLE,
+            id="a-mean-of-the-past-starts-nothing",
+        ),
+        pytest.param(seen(), scaling(), 0, 0, Reason.NO_DATA, id="zero-and-unknown"),
+        pytest.param(
+            seen(load=QUIET, ready=7), scaling(), 7, 0, Reason.IDLE, id="idle-from-any-count"
+        ),
+        pytest.param(
+            seen(load=QUIET, ready=7),
+            scaling(min_replicas=2),
+            7,
+            3,
+            Reason.SCALE_DOWN_LIMITED,
+            id="idle-with-a-minimum-shrinks-in-steps",
+        ),
+        pytest.param(
+            seen(load=QUIET, ready=3),
+            scaling(min_replicas=2),
+            3,
+            2,
+            Reason.AT_MIN,
+            id="down-to-the-minimum",
+        ),
+        pytest.param(
+            seen(load=steady(0, idle_s=288), ready=1),
+            scaling(),
+            1,
+            1,
+            Reason.COOLDOWN,
+            id="cooldown",
+        ),
+        pytest.param(
+            seen(load=steady(0, idle_s=8, mean_stable=0.4, demand_stable=0.4), ready=1),
+            scaling(),
+            1,
+            1,
+            Reason.COOLDOWN,
+            id="cooldown-while-the-mean-fades",
+        ),
+        pytest.param(
+            seen(load=steady(0, in_flight=1), ready=1),
+            scaling(),
+            1,
+            1,
+            Reason.ON_TARGET,
+            id="load-of-this-instant-keeps-one",
+        ),
+        pytest.param(
+            seen(load=steady(0, idle_s=500), ready=1, woken=True),
+            scaling(),
+            1,
+            1,
+            Reason.ON_TARGET,
+            id="a-wake-up-keeps-one",
+        ),
+        pytest.param(seen(ready=4), scaling(), 4, 4, Reason.NO_DATA, id="silence-is-not-idleness"),
+        pytest.param(
+            seen(load=steady(0, coverage_ratio=0.5, silent=1), ready=4),
+            scaling(),
+            4,
+            4,
+            Reason.NO_DATA,
+            id="half-the-workers-do-not-shrink",
+        ),
+        pytest.param(
+            seen(load=steady(60, coverage_ratio=0.5, silent=1), ready=4),
+            scaling(),
+            4,
+            6,
+            Reason.ON_TARGET,
+            id="but-may-grow",
+        ),
+        pytest.param(
+            seen(load=steady(33), ready=4), scaling(), 4, 4, Reason.ON_TARGET, id="on-target"
+        ),
+        pytest.param(
+            seen(load=steady(20.1), ready=2), scaling(), 2, 3, Reason.ON_TARGET, id="one-over"
+        ),
+        pytest.param(seen(load=steady(90), ready=2), scaling(), 2, 9, Reason.PANIC, id="a-burst"),
+        pytest.param(
+            seen(load=steady(900), ready=15), scaling(), 15, 20, Reason.AT_MAX, id="at-the-maximum"
+        ),
+        pytest.param(
+            seen(load=steady(35), ready=1),
+            scaling((CONCURRENCY, 10), (IN_FLIGHT, 5)),
+            1,
+            7,
+            Reason.PANIC,
+            id="the-highest-wish-wins",
+        ),
+        pytest.param(
+            seen(load=QUIET, ready=1),
+            scaling((IN_FLIGHT, 5)),
+            1,
+            1,
+            Reason.AT_MIN,
+            id="in-flight-floor",
+        ),
+        pytest.param(
+            seen(load=QUIET, ready=1),
+            scaling((CONCURRENCY, 5), (PER_HOUR, 5)),
+            1,
+            1,
+            Reason.NO_DATA,
+            id="a-policy-without-data-holds",
+        ),
+        pytest.param(
+            seen(load=QUIET, ready=2, per_hour=0.0),
+            scaling((CONCURRENCY, 5), (PER_HOUR, 5)),
+            2,
+            1,
+            Reason.SCALE_DOWN_LIMITED,
+            id="a-policy-without-zero-forbids-zero",
+        ),
+        pytest.param(
+            seen(ready=1, per_hour=250.0),
+            scaling((PER_HOUR, 100)),
+            1,
+            3,
+            Reason.ON_TARGET,
+            id="hourly",
+        ),
+        pytest.param(
+            seen(ready=2, cpu_percent=(90.0, 90.0)),
+            scaling((CPU, 60)),
+            2,
+            3,
+            Reason.ON_TARGET,
+            id="cpu",
+        ),
+        pytest.param(
+            seen(load=steady(5), ready=3),
+            scaling(("gpuCacheUtilization", 50)),
+            3,
+            3,
+            Reason.NO_DATA,
+            id="an-unknown-metric-holds",
+        ),
+        pytest.param(
+            seen(load=QUIET),
+            scaling((IN_FLIGHT, 5)),
+            0,
+            1,
+            Reason.AT_MIN,
+            id="a-minimum-is-there-from-the-start",
+        ),
+        pytest.param(
+            seen(), scaling(min_replicas=2), 0, 2, Reason.AT_MIN, id="even-without-reports"
+        ),
+        pytest.param(
+            seen(ready=5),
+            scaling(max_replicas=3),
+            5,
+            3,
+            Reason.AT_MAX,
+            id="a-lower-maximum-counts-at-once",
+        ),
+    ],
+)
+def test_decision(observation, asked, current, replicas, reason):
+    decision = once(observation, asked, current=current)
+    assert (decision.replicas, decision.reason) == (replicas, reason)
+    assert decision.previous_replicas == current
+    assert decision.id == ""
+
+
+def test_the_first_decision_takes_what_is_there_as_wanted():
+    decision = once(seen(ready=2, pending=1), current=None)
+    assert (decision.replicas, decision.reason) == (3, Reason.NO_DATA)
+    assert decision.previous_replicas == 3
+
+
+def test_the_record_tells_every_step_with_its_number():
+    decision = once(seen(load=steady(45), ready=4), current=4)
+    assert [(s.name, s.value, s.note) for s in decision.steps] == [
+        (f"policy:{CONCURRENCY}", 5, "ceil(45 / 10) = 5"),
+        ("damping", 5, "5 wanted"),
+        ("bounds", 5, "between 0 and 20"),
+    ]
+    assert decision.inputs["load"] == 45
+    assert decision.inputs["coverage_ratio"] == 1
+    assert decision.next == "6 more in flight -> 6; 5 fewer in flight -> 4; to 0 after 300 s idle"
+
+
+@pytest.mark.parametrize(
+    ("observation", "asked", "note"),
+    [
+        pytest.param(
+            seen(load=steady(0, coverage_ratio=0.5, silent=2, workers=2), ready=4),
+            scaling(),
+            "0 wanted, but 2 of 4 gateway workers are silent",
+            id="silent-workers",
+        ),
+        pytest.param(
+            seen(load=steady(0, coverage_ratio=0.5), ready=4),
+            scaling(),
+            "0 wanted, but the window is not covered yet",
+            id="young-window",
+        ),
+        pytest.param(
+            seen(load=QUIET, ready=4),
+            scaling((CONCURRENCY, 10), (PER_HOUR, 10)),
+            "0 wanted, but a policy has no data",
+            id="no-opinion",
+        ),
+    ],
+)
+def test_holding_names_its_cause(observation, asked, note):
+    decision = once(observation, asked, current=4)
+    assert note in [step.note for step in decision.steps]
+
+
+def test_cpu_is_in_the_record():
+    decision = once(seen(ready=3, cpu_percent=(50.0, None, 70.0)), scaling((CPU, 60)), current=3)
+    assert decision.inputs["cpu_percent"] == 60
+    assert decision.inputs["load"] is None
+    assert decision.inputs["coverage_ratio"] == 0
+
+
+def test_the_record_survives_its_journal():
+    decision = once(seen(load=steady(45), ready=4), current=4)
+    assert msgspec.json.decode(msgspec.json.encode(decision), type=Decision) == decision
+
+
+# -- over time ----------------------------------------------------------------------------------
+
+
+def follow(views: list[tuple[float, LoadView | None, int]], asked: Scaling, *, start: int = 0):
+    """Decide once per view; (time, view, ready replicas)."""
+    state: DecisionState | None = DecisionState(wanted=start)
+    counts = []
+    for now_s, view, ready in views:
+        decision, state = decide(seen(load=view, ready=ready), asked, state, now_s=now_s)
+        counts.append(decision.replicas)
+    return counts
+
+
+def test_requests_that_wait_for_a_cold_start_do_not_make_the_wish_run_away():
+    # 20 requests a second for 60 s of cold start; believed demand stays 20, the queue does not.
+    views: list[tuple[float, LoadView | None, int]] = [
+        (
+            float(second),
+            steady(
+                20.0 * second,
+                queued=20 * second,
+                mean_stable=20.0 * second * second / 120,
+                mean_panic=20.0 * max(0, second - 3),
+                demand_stable=20.0 * second / 60,
+                demand_panic=20.0 * min(second, 6) / 6,
+                demand_now=20.0,
+            ),
+            0,
+        )
+        for second in range(1, 61)
+    ]
+    counts = follow(views, scaling(max_replicas=1000))
+    assert set(counts) == {2}
+
+
+def test_a_long_cold_start_keeps_what_was_asked_for_the_burst():
+    waiting = steady(
+        200, queued=200, demand_stable=0, demand_panic=0, demand_now=0, mean_stable=200
+    )
+    views: list[tuple[float, LoadView | None, int]] = [(0.0, steady(200, queued=200), 0)]
+    views += [(float(second), waiting, 0) for second in range(1, 300)]
+    assert set(follow(views, scaling())) == {20}
+
+
+def test_a_burst_is_held_for_a_stable_window_and_then_leaves_in_halves():
+    views: list[tuple[float, LoadView | None, int]] = [(0.0, steady(80), 1)]
+    counts = follow(views, scaling(), start=1)
+    state = DecisionState(wanted=8, damping=DampingState(panic_at_s=0.0, peak=8))
+    for second in range(1, 66):
+        decision, state = decide(
+            seen(load=steady(5), ready=counts[-1]), scaling(), state, now_s=float(second)
+        )
+        counts.append(decision.replicas)
+    assert counts[:61] == [8] * 61
+    assert counts[61:] == [4, 2, 1, 1, 1]
+
+
+def test_from_load_to_zero_and_back():
+    views: list[tuple[float, LoadView | None, int]] = [
+        (0.0, steady(15), 2),
+        (60.0, steady(0, mean_stable=3, demand_stable=3), 2),
+        (61.0, steady(0, idle_s=61), 1),
+        (359.0, steady(0, idle_s=299), 1),
+        (360.0, steady(0, idle_s=300), 1),
+        (361.0, steady(0, idle_s=301), 0),
+        (362.0, steady(1, queued=1), 0),
+    ]
+    assert follow(views, scaling(), start=2) == [2, 1, 1, 1, 0, 0, 1]
+
+
+# -- what always holds --------------------------------------------------------------------------
+
+amounts = st.floats(0, 500, allow_nan=False)
+
+
+@st.composite
+def views(draw: st.DrawFn, *, idle: bool = True) -> LoadView:
+    queued = draw(st.integers(0, 300))
+    in_flight = draw(st.integers(0, 300))
+    mean_stable, mean_panic = draw(amounts), draw(amounts)
+    busy = queued + in_flight > 0
+    return LoadView(
+        in_flight=in_flight,
+        queued=queued,
+        mean_stable=mean_stable,
+        mean_panic=mean_panic,
+        demand_stable=draw(st.floats(0, mean_stable)),
+        demand_panic=draw(st.floats(0, mean_panic)),
+        demand_now=in_flight + draw(st.floats(0, queued)),
+        idle_s=0.0 if busy or not idle else draw(st.floats(0, 1000)),
+        coverage_ratio=draw(st.sampled_from([0.5, 1.0])),
+    )
+
+
+@st.composite
+def scalings(draw: st.DrawFn) -> Scaling:
+    metrics = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from([CONCURRENCY, IN_FLIGHT, PER_HOUR, CPU, "other"]),
+                st.floats(0, 100),
+            ),
+            min_size=1,
+            max_size=4,
+        )
+    )
+    low = draw(st.integers(0, 5))
+    return scaling(
+        *metrics,
+        min_replicas=low,
+        max_replicas=draw(st.integers(max(1, low), 30)),
+        settings=AutoscalerSettings(
+            scale_down_delay_s=draw(st.sampled_from([0.0, 30.0])),
+            max_scale_up_rate=draw(st.sampled_from([1.5, 1000.0])),
+        ),
+    )
+
+
+states = st.builds(
+    DecisionState,
+    wanted=st.integers(0, 30),
+    damping=st.builds(
+        DampingState,
+        panic_at_s=st.one_of(st.none(), st.floats(900, 1000)),
+        peak=st.integers(0, 30),
+    ),
+)
+
+
+@st.composite
+def observations(draw: st.DrawFn) -> Observation:
+    ready = draw(st.integers(0, 30))
+    return seen(
+        ready=ready,
+        pending=draw(st.integers(0, 30)),
+        load=draw(st.one_of(st.none(), views())),
+        per_hour=draw(st.one_of(st.none(), amounts)),
+        cpu_percent=tuple(
+            draw(st.lists(st.one_of(st.none(), st.floats(0, 300)), min_size=ready, max_size=ready))
+        ),
+        woken=draw(st.booleans()),
+    )
+
+
+@given(observation=observations(), asked=scalings(), state=states)
+def test_counts_stay_within_bounds_and_decisions_repeat(observation, asked, state):
+    decision, after = decide(observation, asked, state, now_s=1000.0)
+    assert asked.min_replicas <= decision.replicas <= asked.max_replicas
+    assert after.wanted == decision.replicas
+    assert decide(observation, asked, state, now_s=1000.0) == (decision, after)
+
+
+@given(observation=observations(), asked=scalings(), state=states)
+def test_zero_is_reached_only_when_truly_idle(observation, asked, state):
+    decision, _ = decide(observation, asked, state, now_s=1000.0)
+    if decision.replicas == 0 and state.wanted > 0:
+        assert decision.reason is Reason.IDLE
+        assert {policy.metric for policy in asked.policies} == {CONCURRENCY}
+        assert observation.load is not None
+        assert observation.load.load == 0
+        assert observation.load.idle_s >= asked.cooldown_s
+        assert observation.load.coverage_ratio == 1
+        assert not observation.woken
+
+
+@given(observation=observations(), asked=scalings(), state=states)
+def test_silence_never_shrinks(observation, asked, state):
+    blind = Observation(
+        at=observation.at,
+        ready=observation.ready,
+        pending=observation.pending,
+        cpu_percent=(None,) * observation.ready,
+        woken=observation.woken,
+    )
+    decision, _ = decide(blind, asked, state, now_s=1000.0)
+    assert decision.replicas >= min(state.wanted, asked.max_replicas)
+
+
+@given(
+    view=views(idle=False),
+    more=st.integers(0, 100),
+    ready=st.integers(0, 30),
+    asked=scalings(),
+    state=states,
+)
+def test_more_load_never_wants_fewer_replicas(view, more, ready, asked, state):
+    per_hour = view.mean_stable
+    higher = LoadView(
+        in_flight=view.in_flight + more,
+        queued=view.queued,
+        mean_stable=view.mean_stable + more,
+        mean_panic=view.mean_panic + more,
+        demand_stable=view.demand_stable + more,
+        demand_panic=view.demand_panic + more,
+        demand_now=view.demand_now + more,
+        idle_s=view.idle_s,
+        coverage_ratio=view.coverage_ratio,
+    )
+    low, _ = decide(seen(load=view, ready=ready, per_hour=per_hour), asked, state, now_s=1000.0)
+    high, _ = decide(
+        seen(load=higher, ready=ready, per_hour=per_hour + more), asked, state, now_s=1000.0
+    )
+    assert high.replicas >= low.replicas
+
+
+@given(
+    mean=st.floats(0.1, 200),
+    target=st.floats(0.5, 50),
+    start=st.integers(0, 30),
+    warm_up=st.integers(0, 20),
+)
+def test_a_constant_load_settles_and_never_flaps(mean, target, start, warm_up):
+    asked = scaling((CONCURRENCY, target), max_replicas=30)
+    state = DecisionState(wanted=start)
+    counts = [start]
+    view = steady(mean, in_flight=max(1, round(mean)), demand_now=mean)
+    for second in range(200):
+        # New replicas take `warm_up` seconds; those that go are gone at once.
+        ready = min(counts[-warm_up - 1 :])
+        decision, state = decide(seen(load=view, ready=ready), asked, state, now_s=float(second))
+        counts.append(decision.replicas)
+    turns = {b - a > 0 for a, b in itertools.pairwise(counts) if a != b}
+    assert len(turns) <= 1
+    assert len(set(counts[-60:])) == 1

@@ -1,0 +1,121 @@
+"""What is started for a proton."""
+
+import pytest
+
+from autoscaler.core.replica_launch import (
+    NothingToRunError,
+    launch_of,
+    replica_environment,
+    resources_of,
+)
+from controlplane.model.artifacts import ArtifactSpec, Container, EnvVar, Resources
+from controlplane.model.workloads import ContainerResources, Proton
+from tests.fakes.replicas import container, proton
+
+SMALL = Resources(cpu=0.5, memory_bytes=1000)
+BIG = Resources(cpu=4)
+
+
+def environment(proton: Proton, inherited: dict[str, str]) -> dict[str, str]:
+    return replica_environment(
+        launch_of(proton),
+        inherited=inherited,
+        port=21_000,
+        host="127.0.0.1",
+        workload_id="w",
+        replica_id="r",
+        home="/data",
+    )
+
+
+def test_the_primary_container_s_entrypoint_is_started():
+    launch = launch_of(proton(container(("serve", "--fast"))))
+    assert launch.argv == ("serve", "--fast")
+    assert launch.resources == Resources()
+    assert launch.unresolved == ()
+
+
+@pytest.mark.parametrize("entrypoint", [None, ()])
+def test_without_an_entrypoint_the_owner_learns_what_to_add(entrypoint):
+    with pytest.raises(NothingToRunError) as raised:
+        launch_of(proton(container(entrypoint)))
+    assert "imageUri (registry.example/sample:1) is only recorded" in str(raised.value)
+    assert '"entrypoint": [' in str(raised.value)
+
+
+def test_without_an_image_the_sentence_names_none():
+    with pytest.raises(NothingToRunError, match="imageUri is only recorded"):
+        launch_of(proton(Container(primary=True)))
+
+
+def test_without_a_primary_container_the_owner_learns_to_mark_one():
+    bare = Proton(
+        id="p",
+        workload_id="w",
+        artifact_id="a",
+        spec=ArtifactSpec(),
+        runtime=proton().runtime,
+        creator_id="u",
+        created_at=0,
+        updated_at=0,
+    )
+    with pytest.raises(NothingToRunError, match='"primary": true'):
+        launch_of(bare)
+
+
+@pytest.mark.parametrize(
+    ("name", "stated", "own", "expected"),
+    [
+        pytest.param("main", ("main", BIG), SMALL, BIG, id="the-runtime-wins"),
+        pytest.param("main", ("other", BIG), SMALL, SMALL, id="another-container's-do-not-count"),
+        pytest.param(None, ("default", BIG), None, BIG, id="nameless-is-default"),
+        pytest.param(None, None, SMALL, SMALL, id="the-artifact's"),
+        pytest.param("main", None, None, Resources(), id="none"),
+    ],
+)
+def test_resources(name, stated, own, expected):
+    resources = ContainerResources(name=stated[0], resources=stated[1]) if stated else None
+    primary = Container(name=name, primary=True, entrypoint=("x",), resources=own)
+    assert resources_of(proton(primary, resources=resources), primary) == expected
+
+
+def test_a_replica_inherits_little_and_never_our_settings():
+    inherited = {"PATH": "/bin", "HOME": "/h", "TIDEGATE_STORE_URL": "s", "SECRET": "s"}
+    plain = proton(Container(primary=True, entrypoint=("x",)))
+    assert environment(plain, inherited) == {
+        "PATH": "/bin",
+        "HOME": "/h",
+        "PYTHONUNBUFFERED": "1",
+        "PORT": "21000",
+        "HOST": "127.0.0.1",
+        "WORKLOAD_ID": "w",
+        "TIDEGATE_REPLICA_ID": "r",
+        "TIDEGATE_REPLICA_HOME": "/data",
+    }
+
+
+def test_the_owner_s_variables_win_over_inherited_ones_but_not_over_ours():
+    variables = {"PATH": "/opt", "PYTHONUNBUFFERED": "", "PORT": "1", "HOST": "0.0.0.0"}
+    primary = Container(
+        primary=True,
+        entrypoint=("x",),
+        environment=tuple(EnvVar(name=k, value=v) for k, v in variables.items()),
+    )
+    seen = environment(proton(primary), {"PATH": "/bin"})
+    assert seen["PATH"] == "/opt"
+    assert seen["PYTHONUNBUFFERED"] == ""
+    assert seen["PORT"] == "21000"
+    assert seen["HOST"] == "127.0.0.1"
+
+
+def test_credentials_that_nobody_holds_are_named_and_left_out():
+    primary = Container(
+        primary=True,
+        entrypoint=("x",),
+        environment=(
+            EnvVar(source="dr-credential", name="KEY", credential_id="c", key="apiToken"),
+            EnvVar(source="api-key"),
+        ),
+    )
+    assert launch_of(proton(primary)).unresolved == ("KEY",)
+    assert "KEY" not in environment(proton(primary), {})

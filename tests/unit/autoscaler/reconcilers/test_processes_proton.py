@@ -1,0 +1,397 @@
+"""The replicas of one proton over hours of virtual time, with processes that are not real."""
+
+import asyncio
+import itertools
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoscaler.core.replica_crashes import STABLE_S
+from autoscaler.reconcilers.processes_context import Context, Loads
+from autoscaler.reconcilers.processes_ports import PortPool
+from autoscaler.reconcilers.processes_proton import ProtonReplicas
+from autoscaler.reconcilers.processes_records import RecordKeeper
+from autoscaler.reconcilers.processes_replica import ReplicaRunner
+from autoscaler.reconcilers.processes_usage import Usage
+from controlplane.model.artifacts import Container, EnvVar, Probe, Resources
+from controlplane.model.sections import AutoscalerSettings
+from controlplane.model.states import ReplicaPhase
+from controlplane.model.workloads import ContainerResources, Proton, Replica
+from tests.fakes.processes import BUSY, NOBODY, READY, FakeMachine, InlineExecutor
+from tests.fakes.replicas import HEALTHZ, RecordingWriter, container, ids, proton
+from tests.fakes.virtual_time import run_virtual
+
+SETTINGS = AutoscalerSettings(replica_port_min=45_001, replica_port_max=45_999)
+
+
+class World:
+    """One proton on a fake machine."""
+
+    def __init__(self, directory: Path, wanted: Proton, settings: AutoscalerSettings) -> None:
+        self.machine = FakeMachine()
+        self.writer = RecordingWriter()
+        self.loads = Loads()
+        self.gone: list[str] = []
+        self.changes = 0
+        self.records = RecordKeeper(self.writer, self._written)
+        self.context = Context(
+            settings=settings,
+            data_dir=directory,
+            environ={"PATH": "/bin"},
+            ports=PortPool(settings.replica_port_min, settings.replica_port_max),
+            prober=self.machine,
+            records=self.records,
+            spawn=self.machine.spawn,
+            listening=lambda leader: (),
+            cgroups=None,
+            loads=self.loads,
+            changed=self._changed,
+        )
+        self.proton = ProtonReplicas(self.context, wanted, new_id=ids(), on_gone=self._gone)
+
+    def _written(self, replica: Replica) -> None:
+        runner = self.proton.runners.get(replica.id)
+        if runner is not None:
+            runner.nudge()
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def _gone(self, _proton: ProtonReplicas, runner: ReplicaRunner) -> None:
+        self.gone.append(runner.replica.id)
+
+    @property
+    def replicas(self) -> list[Replica]:
+        return [runner.replica for runner in self.proton.runners.values()]
+
+    @property
+    def phases(self) -> list[ReplicaPhase]:
+        return [replica.phase for replica in self.replicas]
+
+    def message(self) -> str:
+        """What is wrong with the proton."""
+        failure = self.proton.failure()
+        return failure.message if failure else ""
+
+    async def end(self) -> None:
+        self.proton.leave(drain=False)
+        for _ in range(100):
+            await asyncio.sleep(1)
+            if not self.proton.runners:
+                break
+        await self.records.flush(5)
+        assert self.context.ports.taken == frozenset()
+        assert not self.machine.alive
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[..., None]:
+    """Play a story on virtual time, and see that nothing is left at its end."""
+
+    def plays(
+        story: Callable[[World], Awaitable[None]],
+        wanted: Proton | None = None,
+        settings: AutoscalerSettings = SETTINGS,
+    ) -> None:
+        async def scenario() -> None:
+            asyncio.get_running_loop().set_default_executor(InlineExecutor())
+            world = World(tmp_path, wanted or proton(container(("serve",))), settings)
+            await story(world)
+            await world.end()
+
+        run_virtual(scenario())
+
+    return plays
+
+
+def changed(**changes: Any) -> AutoscalerSettings:
+    values = {"replica_port_min": 45_001, "replica_port_max": 45_999, **changes}
+    return AutoscalerSettings(**values)
+
+
+def test_a_crashing_service_is_tried_with_doubling_waits_until_given_up(play):
+    async def story(world: World) -> None:
+        world.machine.crash = 1
+        world.proton.aim(1)
+        await asyncio.sleep(100)
+        assert world.machine.started_s == [0, 0.51, 1.52, 3.53, 7.54]
+        assert world.phases == [ReplicaPhase.FAILED]
+        failure = world.proton.failure()
+        assert failure is not None
+        assert failure.sticky
+        world.proton.aim(3)
+        await asyncio.sleep(100)
+        assert world.phases == [ReplicaPhase.FAILED] * 3
+        assert len(world.machine.started_s) == 5
+
+    play(story)
+
+
+def test_while_starts_fail_only_one_replica_tries(play):
+    async def story(world: World) -> None:
+        world.machine.crash = 1
+        world.proton.aim(10)
+        await asyncio.sleep(100)
+        assert world.machine.started_s == [0] * 10 + [0.51, 1.52, 3.53, 7.54]
+
+    play(story)
+
+
+def test_when_one_has_started_the_others_follow_at_once(play):
+    async def story(world: World) -> None:
+        world.machine.crash = 1
+        world.proton.aim(4)
+        await asyncio.sleep(0.4)
+        assert "Failed start 1 of 5" in world.message()
+        world.machine.crash = None
+        await asyncio.sleep(0.6)
+        assert world.phases == [ReplicaPhase.READY] * 4
+        assert world.proton.failure() is None
+
+    play(story)
+
+
+def test_dying_soon_after_being_ready_waits_longer_every_time(play):
+    async def story(world: World) -> None:
+        world.proton.aim(1)
+        for _ in range(1500):
+            await asyncio.sleep(0.1)
+            if world.phases == [ReplicaPhase.READY]:
+                world.machine.alive[0].exit(1)
+        starts = world.machine.started_s
+        gaps = [round(later - earlier, 3) for earlier, later in itertools.pairwise(starts)]
+        assert gaps[0] == pytest.approx(0.1, abs=0.05)
+        assert gaps[-1] == pytest.approx(30, abs=0.5)
+        assert gaps == sorted(gaps)
+        assert "Starts again" in world.message()
+        assert not world.proton.errored
+
+    play(story)
+
+
+def test_a_replica_that_was_ready_for_a_while_starts_again_at_once(play):
+    async def story(world: World) -> None:
+        world.proton.aim(1)
+        for _ in range(10):
+            await asyncio.sleep(STABLE_S + 1)
+            assert world.phases == [ReplicaPhase.READY]
+            world.machine.alive[0].exit(1)
+        assert len(world.machine.started_s) == 10
+
+    play(story)
+
+
+def test_readiness_that_fails_takes_it_out_and_back_in_without_a_restart(play):
+    async def story(world: World) -> None:
+        world.proton.aim(1)
+        await asyncio.sleep(5)
+        world.machine.answer = BUSY
+        await asyncio.sleep(5)
+        assert world.phases == [ReplicaPhase.UNREADY]
+        assert "answers 503" in world.replicas[0].message
+        world.machine.answer = READY
+        await asyncio.sleep(2)
+        assert world.phases == [ReplicaPhase.READY]
+        assert world.replicas[0].message == ""
+        assert len(world.machine.processes) == 1
+
+    play(story)
+
+
+def test_start_up_probes_fail_by_periods_and_the_service_is_ended_in_order(play):
+    probe = Probe(path="/", initial_delay_s=10, period_s=10, failure_threshold=3)
+    wanted = proton(container(("serve",), startup=probe))
+
+    async def story(world: World) -> None:
+        world.machine.answer = BUSY
+        world.proton.aim(1)
+        await asyncio.sleep(29)
+        assert world.phases == [ReplicaPhase.LAUNCHING]
+        assert "answers 503" in world.message()
+        await asyncio.sleep(3)
+        assert world.machine.processes[0].signals == [signal.SIGTERM]
+        assert "startup probe failed 3 times" in world.message()
+
+    play(story, wanted)
+
+
+def test_never_ready_ends_at_the_start_time_limit(play):
+    async def story(world: World) -> None:
+        world.machine.answer = NOBODY
+        world.proton.aim(1)
+        await asyncio.sleep(599)
+        assert len(world.machine.processes) == 1
+        assert "listens on no port yet" in world.message()
+        await asyncio.sleep(2)
+        assert "Not ready within 600 s" in world.message()
+        # A starting replica is asked often, but not for ever as often as at the beginning.
+        assert world.machine.asked < 1000
+
+    play(story)
+
+
+def test_a_stubborn_process_is_killed_when_its_grace_is_over(play):
+    async def story(world: World) -> None:
+        world.machine.stubborn = True
+        world.proton.aim(1)
+        await asyncio.sleep(1)
+        world.loads.acknowledged_revision = 10**9
+        world.proton.aim(0)
+        await asyncio.sleep(9)
+        assert world.phases == [ReplicaPhase.STOPPING]
+        await asyncio.sleep(2)
+        assert world.machine.processes[0].signals == [signal.SIGTERM, signal.SIGKILL]
+        assert world.gone == [world.writer.history[0].id]
+
+    play(story)
+
+
+def test_a_drain_ends_at_its_deadline_and_not_before(play):
+    async def story(world: World) -> None:
+        world.proton.aim(1)
+        await asyncio.sleep(1)
+        world.loads.in_flight = {world.replicas[0].id: 1}
+        world.loads.acknowledged_revision = 10**9
+        world.proton.aim(0)
+        await asyncio.sleep(59)
+        assert world.phases == [ReplicaPhase.DRAINING]
+        assert world.proton.failure() is None
+        await asyncio.sleep(2)
+        assert world.phases == []
+
+    play(story)
+
+
+def test_the_drain_s_deadline_does_not_run_while_the_store_is_away(play):
+    async def story(world: World) -> None:
+        world.proton.aim(1)
+        await asyncio.sleep(1)
+        world.writer.available.clear()
+        world.proton.aim(0)
+        await asyncio.sleep(3600)
+        assert world.phases == [ReplicaPhase.DRAINING]
+        assert len(world.machine.alive) == 1
+        world.writer.available.set()
+        await asyncio.sleep(59)
+        assert world.phases == [ReplicaPhase.DRAINING]
+        await asyncio.sleep(2)
+        assert world.phases == []
+
+    play(story)
+
+
+def test_a_writer_that_fails_is_asked_again(play):
+    async def story(world: World) -> None:
+        world.writer.failures = 3
+        world.proton.aim(1)
+        await asyncio.sleep(10)
+        assert world.writer.phases() == [ReplicaPhase.READY]
+
+    play(story)
+
+
+def test_when_no_port_is_free_it_waits_for_one(play):
+    async def story(world: World) -> None:
+        first = world.context.ports.take()
+        assert first is not None
+        world.proton.aim(1)
+        await asyncio.sleep(5)
+        assert world.phases == [ReplicaPhase.PENDING]
+        assert "Waits for a free port" in world.message()
+        world.context.ports.release(first)
+        await asyncio.sleep(2)
+        assert world.phases == [ReplicaPhase.READY]
+
+    play(story, settings=changed(replica_port_min=45_001, replica_port_max=45_001))
+
+
+def test_too_much_memory_kills_and_says_so(play):
+    limit = ContainerResources(name="main", resources=Resources(memory_bytes=1000, cpu=1))
+
+    async def story(world: World) -> None:
+        world.proton.aim(1)
+        await asyncio.sleep(20)
+        [runner] = world.proton.runners.values()
+        assert runner.watched_memory_bytes == 1000
+        runner.measured(Usage(at_s=1, cpu_s=1, memory_bytes=1000))
+        assert world.machine.processes[0].signals == []
+        runner.measured(Usage(at_s=2, cpu_s=1.5, memory_bytes=1001))
+        assert world.machine.processes[0].signals == [signal.SIGKILL]
+        await asyncio.sleep(1)
+        assert any("1001 of 1000 bytes" in replica.message for replica in world.writer.history)
+        assert world.proton.cpu_percent() == [None], "a new process is measured anew"
+
+    play(story, proton(container(("serve",)), resources=limit))
+
+
+def test_credentials_that_are_missing_are_part_of_the_explanation(play):
+    keyed = Container(
+        name="main",
+        primary=True,
+        entrypoint=("serve",),
+        environment=(EnvVar(source="dr-credential", name="KEY"),),
+    )
+
+    async def story(world: World) -> None:
+        world.machine.crash = 1
+        world.proton.aim(1)
+        await asyncio.sleep(0.1)
+        assert "no credentials: KEY" in world.message()
+
+    play(story, proton(keyed))
+
+
+def test_a_machine_that_cannot_start_one_more_process_is_tried_again(play):
+    async def story(world: World) -> None:
+        world.machine.error = BlockingIOError(11, "Resource temporarily unavailable")
+        world.proton.aim(1)
+        await asyncio.sleep(0.1)
+        assert "Resource temporarily unavailable" in world.message()
+        world.machine.error = None
+        await asyncio.sleep(1)
+        assert world.phases == [ReplicaPhase.READY]
+
+    play(story)
+
+
+def test_a_liveness_restart_tells_the_gateways_first(play):
+    wanted = proton(container(("serve",), liveness=HEALTHZ))
+
+    async def story(world: World) -> None:
+        world.proton.aim(1)
+        await asyncio.sleep(5)
+        world.machine.stubborn = True
+        world.machine.processes[0]._stubborn = True
+        world.machine.answer = BUSY
+        await asyncio.sleep(6)
+        [replica] = world.replicas
+        assert replica.phase is ReplicaPhase.UNREADY
+        assert "liveness probe failed" in replica.message
+        world.machine.answer = READY
+        await asyncio.sleep(11)
+        assert world.phases == [ReplicaPhase.READY]
+        assert world.replicas[0].restart_count == 1
+
+    play(story, wanted)
+
+
+def test_a_restarting_replica_that_is_not_wanted_any_more_just_goes(play):
+    wanted = proton(container(("serve",), liveness=HEALTHZ))
+
+    async def story(world: World) -> None:
+        world.proton.aim(1)
+        await asyncio.sleep(5)
+        world.machine.processes[0]._stubborn = True
+        world.machine.answer = BUSY
+        await asyncio.sleep(6)
+        world.proton.aim(0)
+        await asyncio.sleep(1)
+        assert world.phases == [ReplicaPhase.STOPPING]
+        await asyncio.sleep(10)
+        assert world.phases == []
+        assert len(world.machine.processes) == 1
+
+    play(story, wanted)

@@ -1,0 +1,27 @@
+from controlplane.cli.errors import CliError
+from controlplane.cli.output import print_error, print_json, print_json_line, print_table, say, warn
+
+
+def test_a_table_in_a_pipe_is_tab_separated_and_never_wrapped(capsys):
+    print_table(["A", "B"], [("x" * 500, None), ("[bold]", 3)])
+    assert capsys.readouterr().out == f"A\tB\n{'x' * 500}\t\n[bold]\t3\n"
+
+
+def test_json_is_indented_or_one_line(capsys):
+    print_json({"a": [1]})
+    print_json_line({"a": [1]})
+    assert capsys.readouterr().out == '{\n  "a": [\n    1\n  ]\n}\n{"a":[1]}\n'
+
+
+def test_errors_go_to_standard_error_with_what_to_do(capsys):
+    print_error(CliError("no [such] thing", hint="Make one."))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "error: no [such] thing\nMake one.\n"
+
+
+def test_lines_are_printed_as_they_are(capsys):
+    say("[red]x[/]")
+    warn("y")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("[red]x[/]\n", "y\n")
