@@ -18,7 +18,7 @@ not fall: silence is not idleness.
 
 from collections.abc import Sequence
 
-from autoscaler.core.damping import DampingState, damp
+from autoscaler.core.damping import DampingState, damp, woken
 from autoscaler.core.explain import next_change
 from autoscaler.core.idle import Idleness, Zero, idleness
 from autoscaler.core.observation import DecisionState, Observation, Scaling
@@ -156,9 +156,14 @@ class _Autoscaled:
     def _wake(self) -> tuple[int, Reason]:
         load = self._seen.load
         demand = load.demand_now if load is not None else 0.0
-        count = max(1, *(ceil_ratio(demand, t) for t in self._scaling.load_targets()), 1)
+        wishes = [ceil_ratio(demand, target) for target in self._scaling.load_targets()]
+        count = max(1, *wishes) if wishes else 1
         waiting = "a gateway asked" if load is None or not load.load else f"{load.load} waiting"
-        self._damping = DampingState()
+        self._damping = woken(
+            min(count, self._scaling.max_replicas),
+            settings=self._scaling.settings,
+            now_s=self._now_s,
+        )
         self._step("wake", count, f"{waiting}, nothing runs")
         return count, Reason.WAKE_UP
 

@@ -70,8 +70,8 @@ class Wish:
 
 
 def ceil_ratio(value: float, target: float) -> int:
-    """`ceil(value / target)`, deaf to rounding noise beyond the sixth digit."""
-    return math.ceil(round(value / max(MIN_TARGET, target), 6))
+    """`ceil(value / target)`; a thousandth of a replica is noise of the clocks, not load."""
+    return math.ceil(round(value / max(MIN_TARGET, target), 3))
 
 
 def load_wish(metric: str, target: float, load: LoadView | None, *, current: int) -> Wish:

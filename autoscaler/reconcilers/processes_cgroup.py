@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 PERIOD_US: Final = 100_000
 """Period of the CPU quota, the kernel's default."""
 
+_WANTED: Final = frozenset({"memory", "cpu"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cgroup:
@@ -80,9 +82,10 @@ class CgroupTree:
         here = mount / unified[0].lstrip("/")
         places = [here] if here == mount else [here, here.parent]
         # Only our own group's switch is ours to touch: the one above belongs to others, too.
-        with suppress(OSError):
-            # EBUSY where processes are in it, then the kernel allows groups beside it only.
-            _write(here / "cgroup.subtree_control", "+memory +cpu")
+        if _controllers(here) != _WANTED:
+            with suppress(OSError):
+                # EBUSY where processes are in it, then the kernel allows groups beside it only.
+                _write(here / "cgroup.subtree_control", "+memory +cpu")
         for place in places:
             controllers = _controllers(place)
             if controllers and os.access(place, os.W_OK):
@@ -120,7 +123,7 @@ def _controllers(place: Path) -> frozenset[str]:
         enabled = (place / "cgroup.subtree_control").read_text().split()
     except OSError:
         return frozenset()
-    return frozenset(enabled) & {"memory", "cpu"}
+    return frozenset(enabled) & _WANTED
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,10 +1,10 @@
 """Routes that clients ask first: whose token this is, and which API this is."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from fastapi import APIRouter
 
+from controlplane import __version__
 from controlplane.api.call import PlainCall
 from controlplane.api.errors import RESPONSES
 from controlplane.wire.people import AccountInfo, Limits, Version
@@ -16,14 +16,6 @@ API_VERSION: Final = (2, 49)
 """The public API's version that this one is compatible with."""
 
 router: Final = APIRouter(tags=["account"], responses=RESPONSES)
-
-
-def server_version() -> str:
-    """The installed distribution's version; `0` where it runs from a bare checkout."""
-    try:
-        return version("tidegate")
-    except PackageNotFoundError:
-        return "0"
 
 
 @router.get("/account/info", response_model=AccountInfo)
@@ -57,5 +49,5 @@ async def get_version(call: PlainCall) -> Version:
         minor=minor,
         version_string=text,
         released_version=text,
-        server=f"tidegate {server_version()}",
+        server=f"tidegate {__version__}",
     )

@@ -14,6 +14,7 @@ All of them under `/api/v2`, with and without a slash at the end. Beside it: `/d
 
 from fastapi import FastAPI
 
+from controlplane import __version__
 from controlplane.api import (
     account,
     artifacts,
@@ -45,7 +46,7 @@ def create_app(services: Services) -> FastAPI:
     """
     app = FastAPI(
         title="Tidegate",
-        version=account.server_version(),
+        version=__version__,
         description=DESCRIPTION,
         openapi_url=None,
         docs_url=None,

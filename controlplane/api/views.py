@@ -4,7 +4,7 @@ from typing import Final
 
 from controlplane.api.call import Call
 from controlplane.lifecycle import access
-from controlplane.lifecycle.rules import effective_runtime
+from controlplane.lifecycle.rules import NAMELESS, effective_runtime
 from controlplane.lifecycle.status import Status, proton_status, workload_status
 from controlplane.model.artifacts import Artifact, Repository
 from controlplane.model.people import User
@@ -138,7 +138,7 @@ class Views:
             runtime=runtime_shape(proton.runtime, self._family),
             endpoint=f"{endpoint}?protonId={proton.id}",
             running_since=maybe_timestamp(status.running_since),
-            deployed_images={c.name or "default": c.image_uri for c in containers if c.image_uri},
+            deployed_images={c.name or NAMELESS: c.image_uri for c in containers if c.image_uri},
             creator=self._person(proton.creator_id),
             created_at=timestamp(proton.created_at),
             updated_at=timestamp(proton.updated_at),
@@ -150,7 +150,7 @@ class Views:
         if not status.known:
             return None
         primary = proton.spec.primary()
-        name = "default" if primary is None else primary.name or "default"
+        name = NAMELESS if primary is None else primary.name or NAMELESS
         image = None if primary is None else primary.image_uri
         replicas = sorted(
             self._services.replicas[proton.id].values(), key=lambda r: (r.created_at, r.id)

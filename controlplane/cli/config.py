@@ -3,6 +3,7 @@
 from controlplane.cli import options
 from controlplane.cli.output import print_json, print_table
 from controlplane.cli.settings import load_settings
+from controlplane.cli.stores import without_password
 from controlplane.model.settings import Value, env_name
 
 
@@ -23,7 +24,7 @@ def config(
                 {
                     "section": value.section,
                     "key": value.key,
-                    "value": value.value,
+                    "value": _public(value),
                     "source": value.source,
                     "env": env_name(value.section, value.key),
                 }
@@ -37,10 +38,16 @@ def config(
     )
 
 
+def _public(value: Value) -> object:
+    """A value without the secret that a URL may hold: this output goes into bug reports."""
+    return without_password(value.value) if isinstance(value.value, str) else value.value
+
+
 def _shown(value: Value) -> str:
     """A value as the config file would have it; nothing set is `-`."""
-    if value.value is None:
+    public = _public(value)
+    if public is None:
         return "-"
-    if isinstance(value.value, bool):
-        return "true" if value.value else "false"
-    return str(value.value)
+    if isinstance(public, bool):
+        return "true" if public else "false"
+    return str(public)

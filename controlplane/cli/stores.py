@@ -38,13 +38,13 @@ async def open_store(
             yield store
     except VolatileStoreError as exc:
         raise CliError(
-            f"the store at {_shown(url)} keeps nothing over a restart: {exc}",
+            f"the store at {without_password(url)} keeps nothing over a restart: {exc}",
             hint="Give it an append-only file or snapshots, or accept the loss with "
             "--allow-volatile-store.",
         ) from exc
     except StoreUnavailableError as exc:
         raise CliError(
-            f"cannot reach the store at {_shown(url)}: {exc}",
+            f"cannot reach the store at {without_password(url)}: {exc}",
             hint="Check that it runs and that the URL is right.",
         ) from exc
     except StoreFullError as exc:
@@ -70,7 +70,7 @@ def store_url(settings: StoreSettings, data_dir: Path) -> str:
     return info.store_url
 
 
-def _shown(url: str) -> str:
-    """The URL without a password."""
+def without_password(url: str) -> str:
+    """The URL as it may be shown: without user and password."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

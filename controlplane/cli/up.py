@@ -154,6 +154,8 @@ class _Run:
         self._children: list[Child] = []
         self._supervisor: Supervisor | None = None
         self._server: StoreChild | None = None
+        self._token: str | None = None
+        """The owner's, from its making until it has been shown."""
         if settings.store.url:
             self._store_url = settings.store.url
         else:
@@ -188,17 +190,23 @@ class _Run:
         finally:
             if self._server:
                 await self._server.close()
+            if self._token:
+                # The start failed after the owner was made: without this nobody could get in.
+                self._announce("token", f"owner token: {self._token}", token=self._token)
             self._announce("stopped", "stopped")
 
     async def _check_store(self) -> None:
-        """Say at once what is wrong with a store that nobody could work with."""
-        async with self._store():
-            pass
+        """Say at once what is wrong with a store that nobody could work with.
+
+        The owner is made here, before anybody reads the store, so that the token works wherever
+        it is used the moment that it is shown.
+        """
+        async with self._store() as store:
+            self._token = await accounts.ensure_owner(store)
 
     async def _ready(self) -> None:
-        async with self._store() as store:
-            token = await accounts.ensure_owner(store)
-        info = self._info()
+        info, token = self._info(), self._token
+        self._token = None
         self._announce(
             "ready",
             ready_text(info, token=token),

@@ -14,6 +14,9 @@ from controlplane.model.workloads import ContainerResources, GroupRuntime, Runti
 
 CREDENTIAL: Final = "dr-credential"
 
+NAMELESS: Final = "default"
+"""What a runtime calls a container that the artifact gives no name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -109,12 +112,12 @@ def check_runtime(spec: ArtifactSpec, runtime: Runtime) -> None:
                 f"The artifact has no container group {wanted.name!r};"
                 f" it has {', '.join(sorted(groups))}."
             )
-        names = {container.name for container in group.containers if container.name is not None}
+        names = {container.name or NAMELESS for container in group.containers}
         for container in wanted.containers:
             if container.name not in names:
                 raise UnfitError(
                     f"The artifact has no container named {container.name!r};"
-                    f" it has {', '.join(sorted(names)) or 'only containers without names'}."
+                    f" it has {', '.join(sorted(names)) or 'none'}."
                 )
 
 
@@ -153,7 +156,7 @@ def effective_runtime(runtime: Runtime, spec: ArtifactSpec) -> Runtime:
         group = msgspec.structs.replace(group, replica_count=1)
     if known is not None and not group.containers and not group.resource_bundles:
         stated = tuple(
-            ContainerResources(name=container.name or "default", resources=container.resources)
+            ContainerResources(name=container.name or NAMELESS, resources=container.resources)
             for container in known.containers
             if container.resources is not None
         )

@@ -108,7 +108,7 @@ class Store:
 
     async def ping(self) -> None:
         """Return when the server has answered."""
-        await self.link.call("PING")
+        await self.link.call("ECHO", "ping")
 
     @property
     def available(self) -> bool:

@@ -82,15 +82,16 @@ class Connection(asyncio.Protocol):
         """Subscribe; the future is done once messages will come.
 
         SUBSCRIBE has no reply in RESP3 (its confirmation is a push), but its refusal is one: the
-        PING behind it tells the two apart, and keeps the order of replies.
+        ECHO behind it tells the two apart, and keeps the order of replies. (Not PING: a server
+        whose disk is full refuses that.)
         """
         echo = f"subscribed {channel}".encode()
-        return self._queue(_pack(("SUBSCRIBE", channel)) + _pack(("PING", echo)), echo=echo)
+        return self._queue(_pack(("SUBSCRIBE", channel)) + _pack(("ECHO", echo)), echo=echo)
 
     def unsubscribe(self, channel: str) -> asyncio.Future[Any]:
         """End a subscription."""
         echo = f"unsubscribed {channel}".encode()
-        return self._queue(_pack(("UNSUBSCRIBE", channel)) + _pack(("PING", echo)), echo=echo)
+        return self._queue(_pack(("UNSUBSCRIBE", channel)) + _pack(("ECHO", echo)), echo=echo)
 
     def abort(self, reason: str) -> None:
         """End the connection now; pending commands fail with `reason`."""

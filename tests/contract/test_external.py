@@ -19,7 +19,7 @@ from controlplane.store.errors import (
 )
 from controlplane.store.watch import Mirror
 from tests.fakes.people import record_id, user
-from tests.fakes.redis_server import ExternalServer
+from tests.fakes.redis_server import ExternalServer, free_port
 from tests.fakes.tools import require_tool
 from tests.fakes.waiting import DEADLINE_S, until
 
@@ -179,12 +179,13 @@ async def test_a_server_whose_disk_is_full_refuses_writes_whole_and_still_reads(
 
 
 async def test_the_node_of_a_cluster_that_has_the_keys_is_found(tmp_path, server_binary):
-    options = (*DURABLE, "--cluster-enabled", "yes")
+    buses = [str(free_port()), str(free_port())]
+    options = (*DURABLE, "--cluster-enabled", "yes", "--cluster-port")
     async with (
-        ExternalServer(tmp_path / "a", *options, binary=server_binary) as a,
-        ExternalServer(tmp_path / "b", *options, binary=server_binary) as b,
+        ExternalServer(tmp_path / "a", *options, buses[0], binary=server_binary) as a,
+        ExternalServer(tmp_path / "b", *options, buses[1], binary=server_binary) as b,
     ):
-        await _join(a, b)
+        await _join(a, b, buses[1])
         async with await connect(a.url()) as one, await connect(b.url()) as other:
             revision = await one.put(user())
             assert await other.list(User) == await one.list(User)
@@ -196,7 +197,7 @@ async def test_the_node_of_a_cluster_that_has_the_keys_is_found(tmp_path, server
             assert one.link.address.port == other.link.address.port
 
 
-async def _join(a: ExternalServer, b: ExternalServer) -> None:
+async def _join(a: ExternalServer, b: ExternalServer, bus_of_b: str) -> None:
     """Make a cluster of two nodes, each with half of the slots."""
 
     async def call(server: ExternalServer, *command: str) -> str:
@@ -210,7 +211,7 @@ async def _join(a: ExternalServer, b: ExternalServer) -> None:
     assert "OK" in await call(a, "CLUSTER", "ADDSLOTSRANGE", "0", "8191")
     assert "OK" in await call(b, "CLUSTER", "ADDSLOTSRANGE", "8192", "16383")
     assert "OK" in await call(b, "CLUSTER", "SET-CONFIG-EPOCH", "2")
-    assert "OK" in await call(a, "CLUSTER", "MEET", "127.0.0.1", str(b.port))
+    assert "OK" in await call(a, "CLUSTER", "MEET", "127.0.0.1", str(b.port), bus_of_b)
     for server in (a, b):
         async with asyncio.timeout(DEADLINE_S):
             while "cluster_state:ok" not in await call(server, "CLUSTER", "INFO"):  # noqa: ASYNC110

@@ -66,7 +66,7 @@ class FakeGatewayWorker:
     def load(self, proton_id: str, *, in_flight: int = 0, queued: int = 0) -> None:
         """From now on the proton has this load."""
         counters = self._protons.setdefault(proton_id, _Counters(at_s=self._now_s()))
-        self._advance(counters)
+        self._advance(counters, self._now_s())
         more = in_flight + queued - counters.in_flight - counters.queued
         counters.started += max(0, more)
         counters.finished += max(0, -more)
@@ -91,12 +91,13 @@ class FakeGatewayWorker:
 
     def report(self, *, draining: bool = False) -> LoadReport:
         """Everything counted up to now."""
+        now_s = self._now_s()
         for counters in self._protons.values():
-            self._advance(counters)
+            self._advance(counters, now_s)
         return LoadReport(
             worker_id=self.worker_id,
             sent_at=time.time(),
-            clock_s=self._now_s(),
+            clock_s=now_s,
             revision=self._mirror.revision,
             draining=draining,
             protons={
@@ -121,8 +122,7 @@ class FakeGatewayWorker:
                 with contextlib.suppress(StoreError):
                     await self.publish()
 
-    def _advance(self, counters: _Counters) -> None:
-        now_s = self._now_s()
+    def _advance(self, counters: _Counters, now_s: float) -> None:
         elapsed_s = now_s - counters.at_s
         counters.load_seconds += (counters.in_flight + counters.queued) * elapsed_s
         counters.queued_seconds += counters.queued * elapsed_s

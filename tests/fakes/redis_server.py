@@ -70,4 +70,10 @@ class ExternalServer:
         assert self.process is not None
         assert self.process.poll() is None, "the server ended: are its options right?"
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            probe.settimeout(0.5)
+            try:
+                probe.connect(("127.0.0.1", self.port))
+                probe.sendall(b"PING\r\n")
+                return "--tls-port" in self._options or bool(probe.recv(16))
+            except OSError:
+                return False

@@ -226,6 +226,8 @@ def test_config_shows_every_layer_and_its_source(tmp_path):
     assert values["gateway.port"] == (7001, "env TIDEGATE_GATEWAY_PORT")
     assert values["autoscaler.cooldown_s"] == (5.0, "flag")
     assert values["api.port"] == (8081, "default")
+    secret = run_cli("config", "--set", "store.url=redis://me:secret@host:1/0").stdout
+    assert "store.url\tredis://host:1/0\tflag" in secret
     text = run_cli("config").stdout
     assert "gateway.queue_limit\t10000\tdefault" in text
 

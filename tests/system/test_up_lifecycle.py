@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 
 import httpx2
 import pytest
@@ -24,6 +25,11 @@ def get(url: str) -> int:
         return httpx2.get(url, timeout=5).status_code
     except httpx2.HTTPError:
         return 0
+
+
+def replicas_of(data_dir):
+    """Processes of the sample service."""
+    return [p for p in processes_of(data_dir) if "controlplane.demo.service" in p.cmdline()]
 
 
 def test_ready_means_that_the_api_and_every_gateway_worker_answer(tidegate_up):
@@ -134,6 +140,25 @@ def test_children_of_a_killed_supervisor_end_by_themselves(tidegate_up):
     up.process.kill()
     up.wait()
     wait_until(lambda: processes_of(up.data_dir) == [], what="children ended")
+
+
+def test_a_killed_supervisor_leaves_no_replica_and_the_next_start_brings_them_back(tidegate_up):
+    up = tidegate_up()
+    up.cli(
+        "workload", "create", "--name", "kept", "--min", "2", "--max", "2", "--wait",
+        "--readiness", "/healthz",
+        "--entrypoint", f"{sys.executable} -P -m controlplane.demo.service",
+    )  # fmt: skip
+    up.cli("workload", "wait", "kept", "--for", "running")
+    up.process.kill()
+    up.wait()
+    again = tidegate_up()
+    token = {"TIDEGATE_TOKEN": up.token}
+    again.cli("workload", "wait", "kept", "--for", "running", **token)
+    wait_until(lambda: len(replicas_of(up.data_dir)) == 2, what="exactly two replicas")
+    again.cli("invoke", "kept", "/", **token)
+    again.stop()
+    wait_until(lambda: processes_of(up.data_dir) == [], what="no process left")
 
 
 def test_a_child_that_does_not_stop_is_killed_after_the_stage_s_time(tidegate_up):

@@ -242,8 +242,10 @@ async def test_replicas_that_did_not_survive_are_not_counted(launch: Launch, sto
         await gateway.wake(proton.id, queued=12)
         await until(lambda: first.reconciler.ready(proton.id) == 3)
         gateway.load(proton.id)
+        await gateway.publish()
         await first.kill()
         second = await launch(world=World())
         await second.leading()
         await until_stored(lambda: _ready_records(store, 0))
-        assert second.reconciler.plans in ([], [(proton.id, 0)], [(proton.id, 1)])
+        # One may start: the store repeats wake-ups of the last minute to a new listener.
+        assert all(wanted <= 1 for _, wanted in second.reconciler.plans)

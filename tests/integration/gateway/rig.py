@@ -274,12 +274,19 @@ class Rig:
 
     # ---- the two sides
 
-    async def listen(self, script: Script | None = None) -> ScriptedReplica:
-        """A replica that listens; the gateway does not know it yet."""
+    async def listen(
+        self, script: Script | None = None, *, receive_bytes: int | None = None
+    ) -> ScriptedReplica:
+        """A replica that listens; the gateway does not know it yet.
+
+        Args:
+            script: What it does with a connection; None: the test takes them.
+            receive_bytes: A small window: a replica that does not read holds senders up early.
+        """
         replica = ScriptedReplica(script)
         replica.id = next(self._ids)
         self._replicas.append(replica)
-        await replica.start()
+        await replica.start(receive_bytes=receive_bytes)
         return replica
 
     async def announce(self, replica: ScriptedReplica, **fields: Any) -> None:

@@ -1,6 +1,7 @@
 """Replicas that do what a test says, and remember what they were told."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 
 from tests.integration.gateway.wire import DEADLINE_S, Wire
@@ -36,9 +37,14 @@ class ScriptedReplica:
         self.port = 0
         self.id = ""
 
-    async def start(self, *, port: int = 0) -> None:
+    async def start(self, *, port: int = 0, receive_bytes: int | None = None) -> None:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if receive_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        sock.bind(("127.0.0.1", port))
         self._server = await asyncio.start_server(
-            self._connected, "127.0.0.1", port, limit=1024 * 1024, backlog=1024
+            self._connected, sock=sock, limit=receive_bytes or 1024 * 1024, backlog=1024
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

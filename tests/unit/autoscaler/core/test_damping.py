@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.core.damping import Damped, DampingState, damp
+from autoscaler.core.damping import Damped, DampingState, damp, woken
 from controlplane.model.decisions import Reason
 from controlplane.model.sections import AutoscalerSettings
 
@@ -147,6 +147,32 @@ def test_a_lower_wish_must_hold_for_the_delay():
     assert damped.note == "2 wanted, 4 was wanted 4 s ago"
     damped, state = step(stable=2, ready=4, current=4, state=state, now_s=10, scale_down_delay_s=10)
     assert (damped.replicas, damped.reason) == (2, Reason.ON_TARGET)
+
+
+def test_one_replica_less_soon_after_growing_is_noise():
+    damped, state = step(stable=4, ready=3, current=3)
+    damped, state = step(stable=3, ready=4, current=4, state=state, now_s=10)
+    assert (damped.replicas, damped.reason, damped.hold_s) == (4, Reason.STABILISING, 50)
+    assert damped.note == "3 wanted, but 4 were asked for 10 s ago"
+    damped, state = step(stable=4, ready=4, current=4, state=state, now_s=50)
+    assert (damped.replicas, damped.reason) == (4, Reason.ON_TARGET)
+    damped, state = step(stable=3, ready=4, current=4, state=state, now_s=60)
+    assert (damped.replicas, damped.reason) == (3, Reason.ON_TARGET)
+    assert state == DampingState()
+
+
+def test_two_replicas_less_are_not_noise():
+    _, state = step(stable=4, ready=3, current=3)
+    damped, _ = step(stable=2, ready=4, current=4, state=state, now_s=1)
+    assert damped.replicas == 2
+
+
+@pytest.mark.parametrize(("count", "panics"), [(1, False), (2, True), (40, True)])
+def test_waking_for_several_is_a_burst(count, panics):
+    state = woken(count, settings=AutoscalerSettings(), now_s=7.0)
+    assert (state.panic_at_s == 7.0) is panics
+    damped, _ = step(stable=1, ready=count, current=count, state=state, now_s=8.0)
+    assert damped.replicas == count
 
 
 def test_notes_name_the_limits():

@@ -546,7 +546,7 @@ def test_a_constant_load_settles_and_never_flaps(mean, target, start, warm_up):
     state = DecisionState(wanted=start)
     counts = [start]
     view = steady(mean, in_flight=max(1, round(mean)), demand_now=mean)
-    for second in range(200):
+    for second in range(150):
         # New replicas take `warm_up` seconds; those that go are gone at once.
         ready = min(counts[-warm_up - 1 :])
         decision, state = decide(seen(load=view, ready=ready), asked, state, now_s=float(second))

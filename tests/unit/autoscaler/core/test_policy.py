@@ -21,9 +21,9 @@ from tests.unit.autoscaler.core.reports_for_tests import steady
     [
         pytest.param(20.0, 10, 2, id="exact"),
         pytest.param(20.1, 10, 3, id="one-tenth-over-rounds-up"),
-        pytest.param(20.0000001, 10, 2, id="rounding-noise-does-not"),
+        pytest.param(20.004, 10, 2, id="noise-of-the-clocks-does-not"),
         pytest.param(0.0, 10, 0, id="nothing"),
-        pytest.param(0.0001, 10, 1, id="next-to-nothing"),
+        pytest.param(0.01, 10, 1, id="next-to-nothing"),
         pytest.param(1.0, 0, 100, id="a-target-of-0-is-the-smallest-target"),
     ],
 )

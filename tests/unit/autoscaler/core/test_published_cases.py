@@ -58,7 +58,7 @@ def test_knatives_autoscaler_table(cases):
     for name, deployment, steps in cases["kpa"]["cases"]:
         if "act" in deployment:
             continue  # an activation scale above 1 is not a setting of ours
-        state, current = DampingState(), 0
+        state, current = DampingState(), steps[0][1]
         for at_s, ready, stable, panic, want, _burst_capacity in steps:
             current, state = knative_scale(
                 ready=ready,

@@ -3,6 +3,7 @@ import pytest
 from controlplane.lifecycle.plans import ForbiddenError, StateError, UnfitError
 from controlplane.lifecycle.rules import (
     Limits,
+    check_runtime,
     check_startable,
     effective_runtime,
     only_scaling_differs,
@@ -80,8 +81,15 @@ def test_a_container_that_the_artifact_lacks_is_refused():
     nameless = ArtifactSpec(
         container_groups=(ContainerGroup(containers=(Container(primary=True, port=8000),)),)
     )
-    with pytest.raises(UnfitError, match="only containers without names"):
+    with pytest.raises(UnfitError, match="it has default"):
         start(worlds.artifact(spec=nameless), wanted)
+    start(
+        worlds.artifact(spec=nameless),
+        runtime(containers=(ContainerResources(name="default", resources=SMALL),)),
+    )
+    empty = ContainerGroup(name="default")
+    with pytest.raises(UnfitError, match="it has none"):
+        check_runtime(ArtifactSpec(container_groups=(empty,)), wanted)
     start(wanted=runtime(containers=(ContainerResources(name="main", resources=SMALL),)))
 
 

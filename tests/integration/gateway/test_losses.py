@@ -1,0 +1,482 @@
+"""Replicas and clients that vanish: what is repeated, what is told to whom, what is counted."""
+
+import asyncio
+
+import pytest
+
+from controlplane.model.states import ReplicaPhase
+from tests.integration.gateway.records import PROTON_ID
+from tests.integration.gateway.rig import Rig, request, until
+from tests.integration.gateway.scripted import OK, ScriptedReplica, answering
+from tests.integration.gateway.wire import Wire
+
+METHODS = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "POST", "PATCH"]
+IDEMPOTENT = METHODS[:5]
+
+
+async def hang_up(wire: Wire) -> None:
+    """Take a request and end the connection without a word."""
+    await wire.head()
+
+
+async def hang_up_rudely(wire: Wire) -> None:
+    await wire.head()
+    wire.reset()
+
+
+async def hang_up_within_the_head(wire: Wire) -> None:
+    await wire.head()
+    wire.send(b"HTTP/1.1 200 OK\r\nConte")
+    await wire.flush()
+
+
+async def hang_up_at_once(wire: Wire) -> None:
+    wire.reset()
+
+
+def name(wire: Wire) -> bytes:
+    """Which replica this is."""
+    return b"%d" % wire.writer.get_extra_info("sockname")[1]
+
+
+async def named(wire: Wire) -> None:
+    """Answer with one's own port."""
+    while True:
+        await wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(name(wire)), name(wire))
+
+
+async def ready_and_dead(rig: Rig) -> tuple[ScriptedReplica, ScriptedReplica]:
+    """A good replica, and one that refuses connections though its record says ready."""
+    dead = await rig.listen(named)
+    dead.stop_listening()
+    await rig.announce(dead)
+    return await rig.replica(named), dead
+
+
+# ---- replicas
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_refused_connection_is_tried_elsewhere_for_every_method(
+    rig: Rig, method: str
+) -> None:
+    await rig.start()
+    good, _ = await ready_and_dead(rig)
+    client = await rig.client()
+    for _ in range(10):
+        client.send(request(method, "/", body=b"" if method in {"GET", "HEAD"} else b"body"))
+        answer = await client.answer(method)
+        assert answer.status == 200
+    assert len(good.wires) == 1
+    await rig.counted(started=10, in_flight=0, finished={"2xx": 10})
+
+
+async def test_nobody_to_connect_to_is_502_after_the_allowed_attempts(rig: Rig) -> None:
+    await rig.start(max_attempts=2)
+    for _ in range(3):
+        replica = await rig.listen()
+        replica.stop_listening()
+        await rig.announce(replica)
+    answer = await rig.ask("POST", "/", body=b"x")
+    assert (answer.status, answer.get("x-tidegate-error")) == (502, "replica_unreachable")
+    await rig.counted(started=1, in_flight=0, queued=0, finished={"refused": 1})
+
+
+@pytest.mark.parametrize("script", [hang_up, hang_up_rudely])
+@pytest.mark.parametrize("method", IDEMPOTENT)
+async def test_an_idempotent_request_is_repeated_when_its_replica_says_nothing(
+    rig: Rig, method: str, script: object
+) -> None:
+    await rig.start()
+    bad = await rig.replica(script)  # type: ignore[arg-type]
+    client = await rig.client()
+    asked = asyncio.create_task(client.answer(method))
+    client.send(request(method, "/x", body=b"" if method in {"GET", "HEAD"} else b"body"))
+    await until(lambda: bad.wires)
+    good = await rig.replica(answering(OK))
+    assert (await asked).status == 200
+    assert good.wires[0].received.startswith(f"{method} /x HTTP/1.1\r\n".encode())
+    if method == "PUT":
+        assert good.wires[0].received.endswith(b"\r\n\r\nbody")
+    await rig.counted(started=1, in_flight=0, queued=0, finished={"2xx": 1})
+
+
+@pytest.mark.parametrize("script", [hang_up, hang_up_rudely])
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+async def test_what_may_have_been_acted_on_is_not_repeated(
+    rig: Rig, method: str, script: object
+) -> None:
+    await rig.start()
+    bad = await rig.replica(script)  # type: ignore[arg-type]
+    answer = await rig.ask(method, "/", body=b"x")
+    assert (answer.status, answer.get("x-tidegate-error")) == (502, "replica_reset")
+    assert len(bad.wires) == 1
+    await rig.counted(started=1, in_flight=0, queued=0, finished={"refused": 1})
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_replica_that_ends_within_its_head_is_502_for_every_method(
+    rig: Rig, method: str
+) -> None:
+    await rig.start()
+    bad = await rig.replica(hang_up_within_the_head)
+    answer = await rig.ask(method)
+    assert (answer.status, answer.get("x-tidegate-error")) == (502, "replica_reset")
+    assert len(bad.wires) == 1
+
+
+async def test_a_body_too_large_to_keep_is_not_repeated(rig: Rig) -> None:
+    await rig.start(replay_bytes=1000)
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request("PUT", "/", body=b"x" * 2000))
+    wire = await replica.accepted()
+    await wire.request()
+    wire.close()
+    assert (await client.answer()).get("x-tidegate-error") == "replica_reset"
+
+
+async def test_a_repeat_sends_the_same_bytes_again(rig: Rig) -> None:
+    await rig.start()
+    bad = await rig.replica()
+    client = await rig.client()
+    client.send(request("PUT", "/x?y=1", "X-Mine: 1", "Transfer-Encoding: chunked"))
+    client.send(b"3\r\nabc\r\n")
+    wire = await bad.accepted()
+    await wire.head()
+    assert await wire.chunk() == b"abc"
+    client.send(b"2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n")
+    assert await wire.chunk() == b"de"
+    assert await wire.chunk() == b""
+    assert await wire.line() == b"X-Sum: 5"
+    assert await wire.line() == b""
+    good = await rig.replica()
+    wire.reset()
+    again = await good.accepted()
+    await again.request()
+    assert again.received == wire.received
+    again.send(OK)
+    assert (await client.answer()).body == b"ok"
+
+
+async def test_a_repeat_goes_on_with_the_rest_of_a_body_that_still_comes(rig: Rig) -> None:
+    await rig.start()
+    bad = await rig.replica()
+    client = await rig.client()
+    client.send(request("PUT", "/", "Content-Length: 6"), b"abc")
+    wire = await bad.accepted()
+    await wire.head()
+    assert await wire.exactly(3) == b"abc"
+    good = await rig.replica()
+    wire.reset()
+    again = await good.accepted()
+    await again.head()
+    assert await again.exactly(3) == b"abc"
+    client.send(b"def")
+    assert await again.exactly(3) == b"def"
+    again.send(OK)
+    assert (await client.answer()).body == b"ok"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345", id="fixed"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", id="fixed-before-its-body"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n", id="chunked"
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12", id="within-a-chunk"
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", id="before-the-very-end"
+        ),
+    ],
+)
+@pytest.mark.parametrize("rude", [False, True], ids=["eof", "reset"])
+async def test_a_cut_answer_is_never_completed(rig: Rig, said: bytes, rude: bool) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    wire.send(said)
+    head = await client.head()
+    if rude:
+        wire.reset()
+    else:
+        wire.close()
+    rest = b""
+    try:
+        rest = await client.to_end()
+    except ConnectionError:
+        pass
+    assert len(rest) < 10
+    assert b"0\r\n\r\n" not in rest
+    assert head.status == 200
+    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
+
+
+async def test_a_reset_does_not_complete_a_body_that_ends_with_the_connection(rig: Rig) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    wire.send(b"HTTP/1.1 200 OK\r\n\r\nsome")
+    await client.head()
+    assert await client.chunk() == b"some"
+    wire.reset()
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await client.line()
+    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
+
+
+async def test_a_failing_replica_gets_nothing_for_a_while_and_then_another_chance(
+    rig: Rig,
+) -> None:
+    gateway = await rig.start(eject_s=0.3)
+    bad = await rig.listen()
+    port = bad.port
+    bad.stop_listening()
+    await rig.announce(bad)
+    assert (await gateway.metrics())["gateway_endpoints{ready}"] == 1
+    client = await rig.client()
+    client.send(request("GET", "/held"))
+    answer = asyncio.create_task(client.answer())
+
+    async def ejected() -> bool:
+        return (await gateway.metrics())["gateway_endpoints{ejected}"] == 1
+
+    async with asyncio.timeout(20):
+        while not await ejected():
+            await asyncio.sleep(0.005)
+    await rig.counted(queued=1, in_flight=0)
+    bad.script = answering(OK)
+    await bad.start(port=port)
+    assert (await answer).status == 200, "readmitted: the request that waited is served"
+    async with asyncio.timeout(20):
+        while await ejected():
+            await asyncio.sleep(0.005)
+    await rig.counted(queued=0, finished={"2xx": 1})
+
+
+async def test_an_ejected_replica_gets_nothing_while_others_serve(rig: Rig) -> None:
+    await rig.start(eject_s=60)
+    good, dead = await ready_and_dead(rig)
+    client = await rig.client()
+    for _ in range(10):
+        client.send(request())
+        assert (await client.answer()).status == 200
+    dead.script = named
+    await dead.start(port=dead.port)
+    for _ in range(10):
+        client.send(request())
+        assert (await client.answer()).body == b"%d" % good.port
+    assert not dead.wires
+
+
+async def test_a_replica_that_becomes_ready_again_is_not_ejected_any_more(rig: Rig) -> None:
+    gateway = await rig.start(eject_s=60, max_attempts=1)
+    bad = await rig.listen(named)
+    bad.stop_listening()
+    await rig.announce(bad)
+    assert (await rig.ask()).status == 502
+    assert (await gateway.metrics())["gateway_endpoints{ejected}"] == 1
+    await rig.phase(bad, ReplicaPhase.UNREADY)
+    await bad.start(port=bad.port)
+    await rig.phase(bad, ReplicaPhase.READY)
+    assert (await rig.ask()).status == 200
+
+
+async def test_a_kept_connection_that_the_replica_ended_costs_nobody_an_error(rig: Rig) -> None:
+    await rig.start()
+    replica = await rig.replica(answering(OK))
+    client = await rig.client()
+    for method in ("GET", "POST", "POST"):
+        client.send(request(method))
+        assert (await client.answer()).status == 200
+        replica.wires[-1].close()
+        await until(lambda: replica.wires[-1].writer.transport.is_closing())
+        await asyncio.sleep(0.02)
+    assert len(replica.wires) == 3
+
+
+async def test_a_deleted_replicas_requests_still_finish(rig: Rig) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    await rig.gone(replica)
+    wire.send(OK)
+    assert (await client.answer()).body == b"ok"
+    assert await wire.ended() in {"eof", "reset"}, "nobody keeps its connection"
+    await rig.counted(started=1, in_flight=0, finished={"2xx": 1})
+
+
+async def test_a_draining_replica_gets_nothing_new_but_finishes(rig: Rig) -> None:
+    await rig.start()
+    old = await rig.replica()
+    idle = await rig.client()
+    idle.send(request())
+    kept = await old.accepted()
+    await kept.request()
+    client = await rig.client()
+    client.send(request())
+    wire = await old.accepted()
+    await wire.request()
+    kept.send(OK)
+    assert (await idle.answer()).body == b"ok"
+    new = await rig.replica(named)
+    await rig.phase(old, ReplicaPhase.DRAINING)
+    assert await kept.ended() in {"eof", "reset"}, "idle connections are closed at once"
+    for _ in range(5):
+        assert (await rig.ask()).body == b"%d" % new.port
+
+    async def reported() -> dict[str, int]:
+        return (await rig.report()).endpoints
+
+    assert await reported() == {old.id: 1}, "its last request is still under way"
+    wire.send(OK)
+    assert (await client.answer()).body == b"ok"
+    async with asyncio.timeout(20):
+        while await reported():
+            await asyncio.sleep(0.005)
+    assert len(old.wires) == 2
+
+
+# ---- clients
+
+
+async def gone(wire: Wire) -> None:
+    """The replica is told that nobody waits any more."""
+    assert await wire.ended() in {"eof", "reset"}
+
+
+@pytest.mark.parametrize("rude", [False, True], ids=["eof", "reset"])
+async def test_a_client_that_leaves_the_queue_is_forgotten(rig: Rig, rude: bool) -> None:
+    await rig.start()
+    client = await rig.client()
+    client.send(request())
+    await rig.counted(queued=1)
+    if rude:
+        client.reset()
+    else:
+        client.close()
+    await rig.counted(started=1, queued=0, in_flight=0, finished={"aborted": 1})
+    replica = await rig.replica(answering(OK))
+    assert (await rig.ask("GET", "/other")).status == 200
+    assert replica.wires[0].received.startswith(b"GET /other "), "nobody asks for it any more"
+
+
+async def test_a_client_that_breaks_off_in_flight_is_told_to_the_replica(rig: Rig) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    client.reset()
+    await gone(wire)
+    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
+
+
+async def test_a_client_that_only_stops_sending_still_gets_its_answer(rig: Rig) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request("POST", "/", body=b"x"))
+    client.half_close()
+    wire = await replica.accepted()
+    await wire.request()
+    wire.send(OK)
+    assert (await client.answer()).body == b"ok"
+    assert await client.ended() == "eof"
+    await rig.counted(started=1, in_flight=0, finished={"2xx": 1})
+
+
+@pytest.mark.parametrize("rude", [False, True], ids=["eof", "reset"])
+async def test_a_client_that_leaves_within_its_body_is_told_to_the_replica(
+    rig: Rig, rude: bool
+) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request("POST", "/", "Content-Length: 10"), b"12345")
+    wire = await replica.accepted()
+    await wire.head()
+    assert await wire.exactly(5) == b"12345"
+    if rude:
+        client.reset()
+    else:
+        client.close()
+    await gone(wire)
+    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
+
+
+@pytest.mark.parametrize("rude", [False, True], ids=["eof", "reset"])
+async def test_a_client_that_leaves_within_the_answer_is_told_to_the_replica(
+    rig: Rig, rude: bool
+) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")
+    await client.head()
+    assert await client.chunk() == b"hi"
+    if rude:
+        client.reset()
+    else:
+        client.close()
+    with pytest.raises(ConnectionError):
+        async with asyncio.timeout(20):
+            while True:
+                wire.send(b"2\r\nhi\r\n")
+                await wire.flush()
+                await asyncio.sleep(0.005)
+    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
+
+
+async def test_a_client_that_leaves_while_its_connection_is_opened_leaves_it_to_others(
+    rig: Rig,
+) -> None:
+    await rig.start()
+    await rig.replica(answering(OK))
+    for _ in range(30):
+        client = await rig.client()
+        client.send(request())
+        for _ in range(_ % 6):
+            await asyncio.sleep(0)
+        client.reset()
+    load = await rig.counted(in_flight=0, queued=0)
+    assert sum(load.finished.values()) == load.started
+    assert (await rig.ask()).status == 200
+
+
+async def test_a_slot_that_a_client_left_serves_the_next_in_line(rig: Rig) -> None:
+    await rig.start(limit=1)
+    replica = await rig.replica()
+    first, second = await rig.client(), await rig.client()
+    first.send(request("GET", "/1"))
+    wire = await replica.accepted()
+    await wire.request()
+    second.send(request("GET", "/2"))
+    await rig.counted(queued=1, in_flight=1)
+    first.reset()
+    wire = await replica.accepted()
+    assert (await wire.request()).head.target == "/2"
+    wire.send(OK)
+    assert (await second.answer()).body == b"ok"
+    load = await rig.counted(started=2, in_flight=0, queued=0)
+    assert load.finished == {"2xx": 1, "aborted": 1}
+    assert load.workload_id
+    assert PROTON_ID in (await rig.report()).protons

@@ -1,0 +1,207 @@
+"""Settings: four layers, each value with its source, nothing unknown, nothing that cannot work."""
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controlplane.model import settings as module
+from controlplane.model.sections import GatewaySettings, Settings
+from controlplane.model.settings import SettingsError, Value, env_name, resolve, to_environ
+
+
+def value_of(values: list[Value], section: str, key: str) -> Value:
+    return next(v for v in values if (v.section, v.key) == (section, key))
+
+
+def test_without_anything_given_every_value_is_the_default():
+    settings, values = resolve()
+    assert settings == Settings()
+    assert {value.source for value in values} == {"default"}
+    assert len(values) == sum(
+        len(fields(type(getattr(settings, section.name)))) for section in fields(settings)
+    )
+
+
+LAYERS = {
+    "file": {"file": {"gateway": {"queue_limit": 1}}},
+    "env TIDEGATE_GATEWAY_QUEUE_LIMIT": {"environ": {"TIDEGATE_GATEWAY_QUEUE_LIMIT": "2"}},
+    "flag": {"flags": {"gateway.queue_limit": "3"}},
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_each_layer_wins_over_the_ones_before_it(count):
+    names = list(LAYERS)[:count]
+    layers = {}
+    for name in names:
+        layers.update(LAYERS[name])
+    settings, values = resolve(**layers)
+    assert settings.gateway.queue_limit == count
+    assert value_of(values, "gateway", "queue_limit").source == names[-1]
+
+
+def test_other_environment_variables_are_none_of_our_business():
+    environ = {
+        "PATH": "/bin",
+        "TIDEGATE_TOKEN": "t",
+        "TIDEGATE_API_URL": "u",
+        "TIDEGATE_CONFIG": "c",
+        "TIDEGATE_REPLICA_ID": "r",
+        "TIDEGATE_TEST_SLOW": "1",
+    }
+    assert resolve(environ=environ)[0] == Settings()
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        pytest.param(
+            {"file": {"gatway": {}}},
+            "unknown section 'gatway', did you mean 'gateway'?",
+            id="section",
+        ),
+        pytest.param(
+            {"file": {"gateway": {"queue_limt": 1}}},
+            "unknown setting 'queue_limt', did you mean 'queue_limit'?",
+            id="key",
+        ),
+        pytest.param(
+            {"file": {"xyz": {}}}, "unknown section 'xyz'; known: api, autoscaler", id="no-guess"
+        ),
+        pytest.param(
+            {"file": {"gateway": 3}}, "gateway: expected a table, as in [gateway]", id="no-table"
+        ),
+        pytest.param(
+            {"environ": {"TIDEGATE_GATEWAY_PRT": "1"}},
+            "did you mean 'TIDEGATE_GATEWAY_PORT'?",
+            id="variable",
+        ),
+        pytest.param(
+            {"flags": {"gatewai.port": "1"}}, "did you mean 'gateway'?", id="flag-section"
+        ),
+        pytest.param({"flags": {"gateway.prot": "1"}}, "did you mean 'port'?", id="flag-key"),
+        pytest.param(
+            {"flags": {"gateway": "1"}}, "unknown setting gateway.", id="flag-without-key"
+        ),
+    ],
+)
+def test_unknown_names_are_refused_with_a_guess(layers, message):
+    with pytest.raises(SettingsError) as caught:
+        resolve(**layers)
+    assert message.replace("setting '", "setting gateway.").replace("limt',", "limt,") in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        pytest.param(
+            {"environ": {"TIDEGATE_GATEWAY_PORT": "http"}},
+            "gateway.port (env TIDEGATE_GATEWAY_PORT): 'http' does not fit",
+            id="text-for-a-number",
+        ),
+        pytest.param(
+            {"file": {"gateway": {"port": True}}},
+            "gateway.port (file): True does not fit",
+            id="truth-for-a-number",
+        ),
+        pytest.param(
+            {"file": {"gateway": {"host": 1}}},
+            "gateway.host (file): 1 does not fit",
+            id="number-for-a-text",
+        ),
+        pytest.param(
+            {"flags": {"gateway.forwarded_trusted": "perhaps"}},
+            "gateway.forwarded_trusted (flag): 'perhaps' does not fit",
+            id="text-for-a-truth",
+        ),
+        pytest.param(
+            {"flags": {"gateway.port": ""}}, "gateway.port (flag): '' does not fit", id="empty"
+        ),
+    ],
+)
+def test_values_of_the_wrong_type_are_refused_with_their_source(layers, message):
+    with pytest.raises(SettingsError) as caught:
+        resolve(**layers)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "message"),
+    [
+        ("gateway.access_log", "some", "gateway: access_log must be off, errors or all"),
+        ("gateway.access_log_sample_ratio", "1.5", "must be between 0 and 1"),
+        ("gateway.access_log_sample_ratio", "-0.1", "must be between 0 and 1"),
+        ("gateway.concurrency_limit", "0", "concurrency_limit must be greater than 0, not 0"),
+        ("gateway.report_interval_s", "-1", "report_interval_s must be greater than 0"),
+        ("gateway.max_attempts", "0", "max_attempts must be greater than 0"),
+        ("gateway.max_head_bytes", "0", "max_head_bytes must be greater than 0"),
+        ("gateway.connect_timeout_s", "0", "connect_timeout_s must be greater than 0"),
+        ("autoscaler.tick_s", "0", "autoscaler: tick_s must be greater than 0"),
+        ("autoscaler.stable_window_s", "0", "stable_window_s must be greater than 0"),
+        ("autoscaler.panic_window_ratio", "0", "panic_window_ratio must be greater than 0"),
+        ("autoscaler.lease_ttl_s", "0", "lease_ttl_s must be greater than 0"),
+        ("autoscaler.crash_limit", "0", "crash_limit must be greater than 0"),
+        ("autoscaler.max_scale_up_rate", "1", "must be greater than 1"),
+        ("autoscaler.max_scale_down_rate", "0.5", "must be greater than 1"),
+        ("autoscaler.replica_port_min", "40000", "must not exceed replica_port_max"),
+    ],
+)
+def test_values_that_cannot_work_are_refused(flag, text, message):
+    with pytest.raises(SettingsError) as caught:
+        resolve(flags={flag: text})
+    assert message in str(caught.value)
+
+
+def test_an_empty_text_is_absence_where_absence_is_allowed():
+    assert resolve(flags={"store.url": ""})[0].store.url is None
+    assert resolve(environ={"TIDEGATE_STORE_URL": ""})[0].store.url is None
+
+
+@pytest.mark.parametrize("text", ["true", "1"])
+def test_truth_in_the_environment_is_true_or_one(text):
+    settings, _ = resolve(environ={"TIDEGATE_STORE_ALLOW_VOLATILE": text})
+    assert settings.store.allow_volatile is True
+
+
+@given(
+    port=st.integers(0, 65535),
+    timeout_s=st.floats(0.001, 1e6),
+    trusted=st.booleans(),
+    url=st.none() | st.just("redis://host"),
+    host=st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=20),
+)
+def test_a_child_reads_from_its_environment_what_its_parent_had(
+    port, timeout_s, trusted, url, host
+):
+    file = {
+        "gateway": {
+            "port": port,
+            "connect_timeout_s": timeout_s,
+            "forwarded_trusted": trusted,
+            "host": host,
+        }
+    }
+    settings, values = resolve(file=file, flags={"store.url": url or ""})
+    child, _ = resolve(environ=to_environ(values))
+    assert child == settings
+
+
+def test_a_child_is_told_only_what_differs_from_the_defaults():
+    _, values = resolve(flags={"gateway.port": "1", "store.url": ""})
+    assert to_environ(values) == {"TIDEGATE_GATEWAY_PORT": "1", "TIDEGATE_STORE_URL": ""}
+
+
+def test_names_of_variables_cannot_be_mistaken_for_one_another():
+    names = [env_name(value.section, value.key) for value in resolve()[1]]
+    assert len(set(names)) == len(names)
+    assert not module.NOT_SETTINGS & set(names)
+    assert not [name for name in names if name.startswith(module.RESERVED_PREFIXES)]
+
+
+def test_settings_are_frozen():
+    with pytest.raises(AttributeError):
+        GatewaySettings().port = 1
