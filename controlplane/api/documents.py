@@ -13,6 +13,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 router: Final = APIRouter(tags=["description"])
 
+_DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""libyaml's where PyYAML was built with it: three times as fast."""
+
 _PAGE: Final = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
 
 
@@ -40,10 +43,10 @@ async def openapi_json(request: Request) -> JSONResponse:
 async def openapi_yaml(request: Request) -> Response:
     """This description as YAML."""
     state = request.app.state
-    if not hasattr(state, "openapi_yaml"):  # a second of work, once
+    if not hasattr(state, "openapi_yaml"):  # some work, once
         document = _document(request)
         state.openapi_yaml = await asyncio.to_thread(
-            yaml.safe_dump, document, sort_keys=False, allow_unicode=True
+            yaml.dump, document, Dumper=_DUMPER, sort_keys=False, allow_unicode=True
         )
     return Response(state.openapi_yaml, media_type="application/yaml")
 

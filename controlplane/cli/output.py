@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from controlplane.cli.errors import CliError
 
@@ -48,17 +48,21 @@ def print_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hol
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows: a table on a terminal, tab-separated columns elsewhere."""
+    """Print rows: aligned columns on a terminal, tab-separated ones elsewhere.
+
+    Nothing is wrapped or cut, so that ids can be copied.
+    """
+    table = [list(headers), *([_cell(cell) for cell in row] for row in rows)]
     if not sys.stdout.isatty():
-        for row in [headers, *rows]:
-            say("\t".join(_cell(cell) for cell in row))
+        for line in table:
+            say("\t".join(line))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(_cell(cell)) for cell in row))
-    console().print(table)
+    widths = [max(cell_len(line[index]) for line in table) for index in range(len(headers))]
+    out = console()
+    for number, line in enumerate(table):
+        padded = (set_cell_size(cell, width) for cell, width in zip(line, widths, strict=True))
+        text = "  ".join(padded).rstrip()
+        out.print(text, style="bold" if number == 0 else None, markup=False, soft_wrap=True)
 
 
 def print_error(error: CliError) -> None:

@@ -12,6 +12,7 @@ from controlplane.model.sections import Settings
 from controlplane.model.settings import ENV_PREFIX, Value, to_environ
 
 MAX_PORT = 65_535
+_DRAIN_MARGIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +182,7 @@ def process_specs(
         own = {
             "TIDEGATE_GATEWAY_WORKER_INDEX": str(index),
             "TIDEGATE_GATEWAY_ADMIN_PORT": str(port - index),
+            "TIDEGATE_GATEWAY_DRAIN_TIMEOUT_S": str(_drain_timeout_s(settings)),
         }
         specs.append(
             ProcessSpec(
@@ -193,6 +195,12 @@ def process_specs(
             )
         )
     return specs
+
+
+def _drain_timeout_s(settings: Settings) -> float:
+    """A worker ends its drain itself, before its stage of the stop is over and it is killed."""
+    left_s = settings.up.stop_timeout_s - settings.gateway.lame_duck_s - _DRAIN_MARGIN_S
+    return min(settings.gateway.drain_timeout_s, max(left_s, _DRAIN_MARGIN_S))
 
 
 def _module(name: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import msgspec
 from controlplane.model.kinds import Kind, Record
 
 
-class Probe(msgspec.Struct, frozen=True, kw_only=True):
+class Probe(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A health check of a container (contract 2.3 ProbeConfig; defaults are the contract's)."""
 
     path: str
@@ -23,7 +23,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     success_threshold: int = 1
 
 
-class EnvVar(msgspec.Struct, frozen=True, kw_only=True):
+class EnvVar(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One environment variable. `source` is `string`, `dr-credential` or `api-key`."""
 
     source: str = "string"
@@ -33,7 +33,7 @@ class EnvVar(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
 
 
-class Resources(msgspec.Struct, frozen=True, kw_only=True):
+class Resources(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one container gets. None: not stated."""
 
     cpu: float | None = None
@@ -44,7 +44,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     gpu_type: str | None = None
 
 
-class Container(msgspec.Struct, frozen=True, kw_only=True):
+class Container(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One container of an artifact. Exactly one per artifact is `primary`: it gets the traffic."""
 
     name: str | None = None
@@ -63,14 +63,14 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[dict[str, str], ...] | None = None
 
 
-class ContainerGroup(msgspec.Struct, frozen=True, kw_only=True):
+class ContainerGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Containers that share a pod (or a replica's working directory)."""
 
     name: str = "default"
     containers: tuple[Container, ...] = ()
 
 
-class ArtifactSpec(msgspec.Struct, frozen=True, kw_only=True):
+class ArtifactSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The body of an artifact."""
 
     container_groups: tuple[ContainerGroup, ...] = ()

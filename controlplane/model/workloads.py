@@ -25,7 +25,7 @@ from controlplane.model.states import (
 )
 
 
-class ScalingPolicy(msgspec.Struct, frozen=True, kw_only=True):
+class ScalingPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One metric and the value per replica that scaling aims for (percent for CPU)."""
 
     metric: str
@@ -33,7 +33,7 @@ class ScalingPolicy(msgspec.Struct, frozen=True, kw_only=True):
     priority: int | None = None
 
 
-class Autoscaling(msgspec.Struct, frozen=True, kw_only=True):
+class Autoscaling(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Bounds and policies of one group; the highest wish of all policies wins."""
 
     enabled: bool = True
@@ -44,14 +44,14 @@ class Autoscaling(msgspec.Struct, frozen=True, kw_only=True):
     """Idle time before zero. None: the platform's default (`autoscaler.cooldown_s`)."""
 
 
-class ContainerResources(msgspec.Struct, frozen=True, kw_only=True):
+class ContainerResources(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Resources of one named container."""
 
     name: str
     resources: Resources
 
 
-class GroupRuntime(msgspec.Struct, frozen=True, kw_only=True):
+class GroupRuntime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How many replicas of one container group, and of what size."""
 
     name: str = "default"
@@ -65,7 +65,7 @@ class GroupRuntime(msgspec.Struct, frozen=True, kw_only=True):
     None: twice the concurrency target, or the platform's `gateway.concurrency_limit`."""
 
 
-class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+class Runtime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The contract's WorkloadRuntime."""
 
     container_groups: tuple[GroupRuntime, ...] = ()
@@ -100,8 +100,9 @@ class Workload(Record, frozen=True, kw_only=True):
 class Proton(Record, frozen=True, kw_only=True):
     """One running revision of a workload: a frozen copy of what to run and how.
 
-    A proton is never edited but for `role`, `weight` and `desired`: a start after a stop makes a
-    new proton, so that a draft's edits take effect then and not before.
+    A proton is never edited but for `role`, `weight`, `desired`, `importance` and how its runtime
+    scales (counts, autoscaling, concurrency limit): a start after a stop makes a new proton, so
+    that a draft's edits take effect then and not before.
     """
 
     kind: ClassVar[Kind] = Kind.PROTON
@@ -177,7 +178,7 @@ class Deployment(Record, frozen=True, kw_only=True):
     deleted_at: float | None = None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One entry of a workload's event journal."""
 
     id: str

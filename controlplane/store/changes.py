@@ -7,9 +7,9 @@ store at exactly that page's revision.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from controlplane.model.kinds import Record
 from controlplane.store import scripts
@@ -24,9 +24,18 @@ PAGE_RECORDS: Final = 256
 """Records per kind and page: about 2 ms of the server's time."""
 
 SLICE_RECORDS: Final = 64
-"""Records decoded before other tasks of the process get their turn: under 1 ms."""
+"""Records handled before other tasks of the process get their turn: under 1 ms."""
 
+T = TypeVar("T")
 Found = dict[tuple[type[Record], str], Versioned[Record] | None]
+
+
+async def in_slices(items: Iterable[T]) -> AsyncIterator[T]:
+    """The items, with a pause for everybody else after each slice."""
+    for count, item in enumerate(items, start=1):
+        yield item
+        if count % SLICE_RECORDS == 0:
+            await asyncio.sleep(0)
 
 
 @dataclass(slots=True)
@@ -130,14 +139,10 @@ class Follower:
         )
 
     async def _decode(self, page: _Page, found: Found) -> None:
-        count = 0
         for cls, (_, _, ids, values) in zip(self._classes, page.kinds, strict=True):
-            for raw_id, value in zip(ids, values, strict=True):
+            async for raw_id, value in in_slices(zip(ids, values, strict=True)):
                 record_id = raw_id.decode()
                 found[cls, record_id] = _decoded(cls, record_id, value)
-                count += 1
-                if count % SLICE_RECORDS == 0:
-                    await asyncio.sleep(0)
 
 
 def _decoded(cls: type[Record], record_id: str, value: bytes | None) -> Versioned[Record] | None:

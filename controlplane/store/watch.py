@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from controlplane.model.kinds import Record
-from controlplane.store.changes import Delta, Follower
+from controlplane.store.changes import Delta, Follower, in_slices
 from controlplane.store.client import Store
 from controlplane.store.errors import StoreError, StoreUnavailableError
 from controlplane.store.records import R
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 POLL_S: Final = 0.8
 """Time between looks without a hint: a missed one is found within a second."""
+
+_Records = dict[type[Record], dict[str, Record]]
+_Versions = dict[type[Record], dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,8 @@ class Mirror:
         self._classes = tuple(kinds)
         self._poll_s = poll_s
         self._follower = Follower(store.link, store.keys, self._classes)
-        self._records: dict[type[Record], dict[str, Record]] = {c: {} for c in self._classes}
-        self._versions: dict[type[Record], dict[str, int]] = {c: {} for c in self._classes}
+        self._records: _Records = {cls: {} for cls in self._classes}
+        self._versions: _Versions = {cls: {} for cls in self._classes}
         self._callbacks: list[Callable[[list[Change]], None]] = []
         self._look = asyncio.Event()
         self._applied = asyncio.Condition()
@@ -166,7 +169,7 @@ class Mirror:
 
     async def _sync(self) -> None:
         delta = await self._follower.read()
-        changes = self._apply(delta)
+        changes = await self._replace(delta) if delta.reset else self._apply(delta)
         self.revision = delta.revision
         self.healthy = True
         self._synced_at_s = asyncio.get_running_loop().time()
@@ -181,20 +184,30 @@ class Mirror:
 
     def _apply(self, delta: Delta) -> list[Change]:
         """Bring the copy to the delta's revision; no await, so nobody sees half of it."""
-        found = delta.found
-        if delta.reset:
-            for cls, records in self._records.items():
-                found.update({(cls, rid): None for rid in records if (cls, rid) not in found})
         changes: list[Change] = []
-        for (cls, record_id), item in found.items():
-            records, versions = self._records[cls], self._versions[cls]
-            if item is None:
-                versions.pop(record_id, None)
-                if records.pop(record_id, None) is not None:
-                    changes.append(Change(cls, record_id, None))
-            elif versions.get(record_id) != item.version or delta.reset:
-                if records.get(record_id) != item.record:
+        for (cls, record_id), item in delta.found.items():
+            if item is not None:
+                self._records[cls][record_id] = item.record
+                self._versions[cls][record_id] = item.version
+                changes.append(Change(cls, record_id, item.record))
+            elif self._records[cls].pop(record_id, None) is not None:
+                del self._versions[cls][record_id]
+                changes.append(Change(cls, record_id, None))
+        return changes
+
+    async def _replace(self, delta: Delta) -> list[Change]:
+        """Make a new copy beside the old one, slice by slice, and then show it at once."""
+        records: _Records = {cls: {} for cls in self._classes}
+        versions: _Versions = {cls: {} for cls in self._classes}
+        changes: list[Change] = []
+        async for (cls, record_id), item in in_slices(delta.found.items()):
+            if item is not None:
+                records[cls][record_id] = item.record
+                versions[cls][record_id] = item.version
+                if self._records[cls].get(record_id) != item.record:
                     changes.append(Change(cls, record_id, item.record))
-                records[record_id] = item.record
-                versions[record_id] = item.version
+        for cls in self._classes:
+            gone = self._records[cls].keys() - records[cls].keys()
+            changes += [Change(cls, record_id, None) for record_id in gone]
+        self._records, self._versions = records, versions
         return changes

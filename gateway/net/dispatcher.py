@@ -141,13 +141,19 @@ class Dispatcher:
             if proton.queue and not proton.ready:
                 self._on_wait(proton)
 
-    def again(self, exchange: Exchange) -> None:
-        """Repeat a request that may be repeated, ahead of those who came later."""
+    def again(self, exchange: Exchange, lost: "Endpoint | None") -> None:
+        """Repeat a request that may be repeated, ahead of those who came later.
+
+        Args:
+            exchange: Back in the queue's phase.
+            lost: The endpoint that failed it: another one is tried first, where there is one.
+        """
         proton = exchange.proton
         if proton.refusal is not None:
             exchange.refuse(proton.refusal)
             return
-        endpoint = least_of_two(proton.ready, self.worker.random)
+        others = [endpoint for endpoint in proton.ready if endpoint is not lost]
+        endpoint = least_of_two(others or proton.ready, self.worker.random)
         if endpoint is not None:
             exchange.assign(endpoint, self.worker.monotonic())
             return

@@ -13,6 +13,7 @@ from gateway.core.load import ABORTED, REFUSED, UPGRADED
 from gateway.core.messages import BODY_CHUNKED, BODY_NONE, RequestHead, ResponseHead
 from gateway.core.retries import Verdict, after_loss
 from gateway.net.access_log import Line
+from gateway.net.routes import close_idle
 
 if TYPE_CHECKING:
     from gateway.net.dispatcher import Dispatcher
@@ -243,6 +244,10 @@ class Exchange:
             return
         if self.phase != Phase.SENT:
             return
+        if self.endpoint is not None:
+            # Whatever ended this connection has likely ended its idle neighbours: do not find out
+            # one request at a time.
+            close_idle(self.endpoint)
         if upstream is not None and not upstream.reused:
             self.dispatcher.failed(self.endpoint)
         self._loss(touched=True, answered=answered)
@@ -265,8 +270,9 @@ class Exchange:
             self.refuse(_LOSS_ANSWER[verdict])
             return
         self.phase = next_phase(self.phase, Event.LOST_SAFE)
+        lost = self.endpoint
         self._release()
-        self.dispatcher.again(self)
+        self.dispatcher.again(self, lost)
 
     def fail(self, answer: Answer) -> None:
         """The replica misbehaved: answer if nothing was sent yet, else cut the connection."""

@@ -164,7 +164,7 @@ async def test_repositories_are_listed(api):
         made["artifactRepositoryId"],
         nim["artifactRepositoryId"],
     ]
-    assert [r["name"] for r in (await api.owner.get(f"{path}?search=ALPH")).json()["data"]] == [
+    assert [r["name"] for r in (await api.owner.get(f"{path}?search=LPHA")).json()["data"]] == [
         "Alpha"
     ]
     assert (await api.owner.get(f"{path}/?type=nim")).json()["totalCount"] == 1

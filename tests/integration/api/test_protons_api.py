@@ -7,7 +7,7 @@ from controlplane.model.workloads import Replica, Scale
 from tests.integration.api.conftest import GATEWAY, IDS
 
 PATHS = ["/api/v2/workloads", "/api/v2/console/workloads"]
-TODO = "The service exits at once with code 3: read the end of its log, then start it again."
+ADVICE = "The service exits at once with code 3: read the end of its log, then start it again."
 
 
 def records(workload, *, errored=True):
@@ -20,7 +20,7 @@ def records(workload, *, errored=True):
             state=ProtonState.ERRORED,
             errored=errored,
             reason="errored",
-            message=TODO if errored else "",
+            message=ADVICE if errored else "",
             log_tail=("starting", "boom") if errored else (),
             updated_at=20.0,
             **common,
@@ -88,7 +88,7 @@ async def test_status_details_show_every_replica(api):
     path = f"/api/v2/workloads/{workload['id']}/protons/{workload['protonId']}/statusDetails"
     body = (await api.owner.get(path)).json()
     assert body["overallStatus"]["state"] == "errored"
-    assert body["overallStatus"]["summary"] == TODO
+    assert body["overallStatus"]["summary"] == ADVICE
     assert body["logTail"] == ["starting", "boom"]
     ready, failed = body["replicas"]
     assert (ready["status"], ready["address"]) == ("running", "127.0.0.1:21000")
@@ -117,12 +117,12 @@ async def test_the_workload_itself_tells_its_owner_what_to_do(api, path):
     body = (await api.owner.get(f"{path}/{workload['id']}")).json()
     assert body["status"] == "errored"
     details = body["statusDetails"]
-    assert details["message"] == TODO
+    assert details["message"] == ADVICE
     assert details["logTail"] == ["starting", "boom"]
     assert details["conditions"][0]["value"] is False
     assert (details["wantedReplicas"], details["readyReplicas"]) == (1, 1)
     (proton,) = (await api.owner.get(f"{path}/{workload['id']}/protons")).json()["data"]
-    assert proton["statusDetails"]["message"] == TODO
+    assert proton["statusDetails"]["message"] == ADVICE
     assert proton["runningSince"] == "1970-01-01T00:00:12.000000+00:00"
 
 

@@ -138,11 +138,3 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 def counted_descriptors() -> Callable[[], int]:
     """How many file descriptors this process has open."""
     return lambda: psutil.Process().num_fds()
-
-@pytest.fixture
-def event_loop_policy():
-    import uvloop
-    class P(asyncio.DefaultEventLoopPolicy):
-        def new_event_loop(self):
-            return uvloop.new_event_loop()
-    return P()

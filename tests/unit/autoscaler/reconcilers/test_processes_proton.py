@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from autoscaler.core.replica_crashes import STABLE_S
+from autoscaler.reconcilers.processes_cgroup import CgroupTree
 from autoscaler.reconcilers.processes_context import Context, Loads
 from autoscaler.reconcilers.processes_ports import PortPool
 from autoscaler.reconcilers.processes_proton import ProtonReplicas
@@ -30,7 +31,13 @@ SETTINGS = AutoscalerSettings(replica_port_min=45_001, replica_port_max=45_999)
 class World:
     """One proton on a fake machine."""
 
-    def __init__(self, directory: Path, wanted: Proton, settings: AutoscalerSettings) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        wanted: Proton,
+        settings: AutoscalerSettings,
+        cgroups: CgroupTree | None = None,
+    ) -> None:
         self.machine = FakeMachine()
         self.writer = RecordingWriter()
         self.loads = Loads()
@@ -46,7 +53,7 @@ class World:
             records=self.records,
             spawn=self.machine.spawn,
             listening=lambda leader: (),
-            cgroups=None,
+            cgroups=cgroups,
             loads=self.loads,
             changed=self._changed,
         )
@@ -95,10 +102,11 @@ def play(tmp_path: Path) -> Callable[..., None]:
         story: Callable[[World], Awaitable[None]],
         wanted: Proton | None = None,
         settings: AutoscalerSettings = SETTINGS,
+        cgroups: CgroupTree | None = None,
     ) -> None:
         async def scenario() -> None:
             asyncio.get_running_loop().set_default_executor(InlineExecutor())
-            world = World(tmp_path, wanted or proton(container(("serve",))), settings)
+            world = World(tmp_path, wanted or proton(container(("serve",))), settings, cgroups)
             await story(world)
             await world.end()
 
@@ -395,3 +403,59 @@ def test_a_restarting_replica_that_is_not_wanted_any_more_just_goes(play):
         assert len(world.machine.processes) == 1
 
     play(story, wanted)
+
+
+def test_limits_that_the_kernel_holds_are_not_watched(play, tmp_path: Path):
+    # A directory with the files that the kernel would make for the first replica's group.
+    group = tmp_path / f"tidegate-{1:024x}"
+    group.mkdir()
+    for name in ["cgroup.procs", "memory.max", "memory.oom.group", "cpu.max"]:
+        (group / name).touch()
+    resources = Resources(memory_bytes=2 << 20, cpu=1)
+    limited = ContainerResources(name="main", resources=resources)
+
+    async def story(world: World) -> None:
+        world.proton.aim(1)
+        await asyncio.sleep(1)
+        [runner] = world.proton.runners.values()
+        assert (group / "cgroup.procs").read_text() == "1"
+        assert (group / "cpu.max").read_text() == "100000 100000"
+        assert runner.watched_memory_bytes is None
+        runner.measured(Usage(at_s=1, cpu_s=1, memory_bytes=3 << 20))
+        assert world.machine.processes[0].signals == []
+        (group / "memory.events").write_text("oom_kill 1\n")
+        world.machine.processes[0].exit(-9)
+        await asyncio.sleep(0)
+        await asyncio.sleep(1)
+        assert any("of 2 MiB memory" in replica.message for replica in world.writer.history)
+
+    cgroups = CgroupTree(tmp_path, frozenset({"memory", "cpu"}))
+    play(story, proton(container(("serve",)), resources=limited), cgroups=cgroups)
+
+
+def test_a_process_that_ends_while_it_is_adopted_is_not_adopted(play):
+    async def story(world: World) -> None:
+        def find(_nudge: Callable[[], None]) -> Any:
+            raise ProcessLookupError
+
+        record = Replica(
+            id="r",
+            workload_id="w",
+            proton_id="p",
+            phase=ReplicaPhase.READY,
+            port=45_001,
+            created_at=0,
+        )
+        assert not world.proton.adopt(record, find)
+        assert world.replicas == []
+
+    play(story)
+
+
+def test_a_proton_with_nothing_to_run_adopts_and_starts_nothing(play):
+    async def story(world: World) -> None:
+        world.proton.aim(2)
+        assert world.replicas == []
+        assert "entrypoint" in world.message()
+
+    play(story, proton(container(None)))

@@ -23,7 +23,7 @@ def test_importance_ascends_from_low():
     assert sorted(Importance, key=importance_rank) == ["low", "moderate", "high", "critical"]
 
 
-@pytest.mark.parametrize("text", [None, "", "NAM", "desc", "f00", "Straße".upper()])
+@pytest.mark.parametrize("text", [None, "", "NAME", "desc", "f00", "Straße".upper()])
 def test_a_search_finds_parts_of_name_description_and_id(text):
     assert matches(text, name="a name in straße", description="DESCRIBED", record_id="beef00")
 

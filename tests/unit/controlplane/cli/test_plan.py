@@ -126,3 +126,20 @@ def test_ports_that_cannot_work_together_are_named(flags, words):
 
 def test_ports_that_differ_do_not_clash():
     assert clashes([Wanted("a", "h", 1, "-"), Wanted("b", "h", 2, "-")]) is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected_s"),
+    [
+        pytest.param({"gateway.drain_timeout_s": "5"}, 5.0, id="as-set"),
+        pytest.param({"up.stop_timeout_s": "10"}, 9.0, id="before-its-stage-ends"),
+        pytest.param(
+            {"up.stop_timeout_s": "10", "gateway.lame_duck_s": "4"}, 5.0, id="after-the-lame-duck"
+        ),
+        pytest.param({"up.stop_timeout_s": "0"}, 1.0, id="never-none"),
+    ],
+)
+def test_a_worker_ends_its_drain_before_it_would_be_killed(flags, expected_s):
+    _, specs = specs_of({**flags, "up.workers": "1"})
+    child, _ = resolve(environ=specs["gateway-0"].environ)
+    assert child.gateway.drain_timeout_s == expected_s

@@ -64,7 +64,7 @@ def test_other_environment_variables_are_none_of_our_business():
         ),
         pytest.param(
             {"file": {"gateway": {"queue_limt": 1}}},
-            "unknown setting 'queue_limt', did you mean 'queue_limit'?",
+            "unknown setting gateway.queue_limt, did you mean 'queue_limit'?",
             id="key",
         ),
         pytest.param(
@@ -90,9 +90,7 @@ def test_other_environment_variables_are_none_of_our_business():
 def test_unknown_names_are_refused_with_a_guess(layers, message):
     with pytest.raises(SettingsError) as caught:
         resolve(**layers)
-    assert message.replace("setting '", "setting gateway.").replace("limt',", "limt,") in str(
-        caught.value
-    )
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
