@@ -1,6 +1,7 @@
 """One client connection: requests in, exchanges out, response bytes back."""
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, cast
 
 from gateway.core import answers
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from gateway.net.dispatcher import Dispatcher
     from gateway.net.flow import Exchange
 
-_LINGER_S = 2.0
-_LINGER_BYTES = 1024 * 1024
+_LINGER_S = 5.0
 _PIPELINE_BYTES = 65_536
 """Requests read ahead while one is being answered; beyond it we stop reading."""
 
@@ -47,7 +47,6 @@ class DownstreamProtocol(asyncio.Protocol):
         "_deadline_s",
         "_dispatcher",
         "_exchange",
-        "_half_closed",
         "_lost",
         "_paused",
         "_peer_lines",
@@ -55,6 +54,8 @@ class DownstreamProtocol(asyncio.Protocol):
         "_timer_at_s",
         "_waiting_for",
         "_worker",
+        "braked",
+        "half_closed",
         "keep_alive",
         "peer",
         "transport",
@@ -69,13 +70,17 @@ class DownstreamProtocol(asyncio.Protocol):
         self.peer = ""
         self._peer_lines = b""
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at_s = 0.0
+        self._timer_at_s = math.inf
+        """When the timer fires; infinite without one."""
         self._deadline_s = 0.0
         self._waiting_for = _IDLE
         self._buffer = b""
         self._paused = False
         self._lost = False
-        self._half_closed = False
+        self.half_closed = False
+        """The client will send no more."""
+        self.braked = False
+        """The client is behind with reading: what is written now would only pile up."""
         self._advancing = False
         # exchange
         self._exchange: Exchange | None = None
@@ -104,9 +109,6 @@ class DownstreamProtocol(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None:
             if self._waiting_for == _LINGER:
-                self._body_left -= len(data)
-                if self._body_left < 0:
-                    self.transport.abort()
                 return
             self._buffer = self._buffer + data if self._buffer else data
             self._advance()
@@ -128,12 +130,11 @@ class DownstreamProtocol(asyncio.Protocol):
         waits for a replica is taken for gone, for most such clients are.
         """
         exchange = self._exchange
+        self.half_closed = True
         if exchange is None:
-            return False
+            return self.braked and bool(self._buffer)  # requests that wait for a slow reader
         if exchange.phase == Phase.TUNNEL:
             return exchange.client_eof()
-        self._half_closed = True
-        self.keep_alive = False
         return exchange.body_done and exchange.phase > Phase.QUEUED
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -149,16 +150,21 @@ class DownstreamProtocol(asyncio.Protocol):
         self._buffer = b""
 
     def pause_writing(self) -> None:
-        """The client reads too slowly: stop reading from the replica."""
+        """The client reads too slowly: stop reading from the replica, and further requests."""
+        self.braked = True
         transport = self._upstream_transport()
         if transport is not None:
             transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The client reads again."""
+        self.braked = False
         transport = self._upstream_transport()
         if transport is not None:
             transport.resume_reading()
+        if self._exchange is None and not self._lost and self._waiting_for != _LINGER:
+            self.release_reading()
+            self._advance()
 
     def _upstream_transport(self) -> asyncio.Transport | None:
         upstream = self._exchange.upstream if self._exchange is not None else None
@@ -171,8 +177,11 @@ class DownstreamProtocol(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Response bytes."""
         if not self._lost:
-            self._deadline_s = self._worker.monotonic() + self._worker.settings.idle_timeout_s
+            idle_s = self._worker.settings.idle_timeout_s
+            self._deadline_s = self._worker.monotonic() + idle_s
             self._waiting_for = _STREAM
+            if self._deadline_s < self._timer_at_s:
+                self._arm(idle_s)
             self.transport.write(data)
 
     def write_eof(self) -> bool:
@@ -257,7 +266,7 @@ class DownstreamProtocol(asyncio.Protocol):
         self._chunks = None
         if self._lost:
             return
-        if not self.keep_alive or self._half_closed:
+        if not self.keep_alive or (self.half_closed and not self._buffer):
             if body_done and not self._buffer:
                 self.transport.close()
             else:
@@ -296,6 +305,10 @@ class DownstreamProtocol(asyncio.Protocol):
         self._advancing = True
         try:
             while self._exchange is None and self._buffer and not self._lost:
+                if self.braked:  # goes on when the client has read what it asked for before
+                    if len(self._buffer) > _PIPELINE_BYTES:
+                        self.hold_reading()
+                    return
                 if self._waiting_for == _LINGER or not self._next_request():
                     return
         finally:
@@ -304,8 +317,8 @@ class DownstreamProtocol(asyncio.Protocol):
     def _next_request(self) -> bool:
         """Start the next exchange; False when its head is not whole yet or is refused."""
         data = self._buffer
-        while data.startswith(b"\r\n"):  # RFC 9112 section 2.2: empty lines before a request
-            data = data[2:]
+        if data.startswith((b"\r", b"\n")):
+            data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request
         end = data.find(b"\r\n\r\n") + 4
         settings = self._worker.settings
         if end < 4 or end > settings.max_head_bytes:  # noqa: PLR2004 - not found
@@ -333,7 +346,7 @@ class DownstreamProtocol(asyncio.Protocol):
             self._refuse_connection(
                 bad_request(431, f"the request head exceeds {settings.max_head_bytes} bytes")
             )
-        elif self._half_closed:
+        elif self.half_closed:
             self.transport.close()
         elif data and self._waiting_for != _HEAD:
             self._expect(settings.head_timeout_s, _HEAD)
@@ -438,14 +451,14 @@ class DownstreamProtocol(asyncio.Protocol):
         """Close without losing the answer (RFC 9112 section 9.6).
 
         Closing with unread bytes would reset the connection and could destroy what the client
-        has not read yet, so they are read and dropped for a while.
+        has not read yet, so they are read and dropped for a while. A client that is behind with
+        reading gets the time that it always gets.
         """
-        self._body_left = _LINGER_BYTES
         self._buffer = b""
         self.release_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._expect(_LINGER_S, _LINGER)
+        self._expect(self._worker.settings.idle_timeout_s if self.braked else _LINGER_S, _LINGER)
 
     def _touch(self, seconds: float) -> None:
         self._deadline_s = self._worker.monotonic() + seconds
@@ -454,7 +467,7 @@ class DownstreamProtocol(asyncio.Protocol):
         """Set the deadline for what comes next."""
         self._deadline_s = self._worker.monotonic() + seconds
         self._waiting_for = waiting_for
-        if self._timer is None or self._deadline_s < self._timer_at_s:
+        if self._deadline_s < self._timer_at_s:
             self._arm(seconds)
 
     def _arm(self, seconds: float) -> None:
@@ -465,6 +478,7 @@ class DownstreamProtocol(asyncio.Protocol):
 
     def _tick(self) -> None:
         self._timer = None
+        self._timer_at_s = math.inf
         left = self._deadline_s - self._worker.monotonic()
         if left > 0:
             self._arm(left)
@@ -473,13 +487,14 @@ class DownstreamProtocol(asyncio.Protocol):
 
     def _expired(self) -> None:
         waiting_for, exchange = self._waiting_for, self._exchange
-        if waiting_for == _HEAD:
+        if waiting_for == _LINGER or self.transport.is_closing():
+            self.transport.abort()
+        elif waiting_for == _HEAD:
             self._refuse_connection(answers.HEAD_TIMEOUT)
         elif exchange is None:
-            if waiting_for == _LINGER:
-                self.transport.abort()
-            else:
-                self.transport.close()
+            # A client that has not read its last answer holds the closing up, but not for ever.
+            self.transport.close()
+            self._expect(self._worker.settings.idle_timeout_s, _STREAM)
         elif waiting_for == _SLOT:
             self.keep_alive = self.keep_alive and exchange.body_done
             exchange.refuse(answers.COLD_START_TIMEOUT)

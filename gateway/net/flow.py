@@ -118,12 +118,13 @@ class Exchange:
         self.upstream = upstream
         upstream.exchange = self
         self.phase = Phase.SENT
+        # Before the write: it may find the replica slow, and put the brake on again.
+        self.client.await_response(now_s, body_done=self.body_done)
         outgoing = self.outgoing
         upstream.transport.write(outgoing)
         if len(outgoing) > self.dispatcher.worker.settings.replay_bytes:
             self.replayable = False
             self.outgoing = b""
-        self.client.await_response(now_s, body_done=self.body_done)
 
     def send_body(self, piece: bytes, *, last: bool) -> None:
         """Pass a piece of the request's body on (already framed as the replica gets it)."""
@@ -188,8 +189,12 @@ class Exchange:
         now_s = self.dispatcher.worker.monotonic()
         if upstream is not None:
             upstream.exchange = None
+            if self.client.braked and not upstream.closed and not upstream.transport.is_closing():
+                upstream.transport.resume_reading()  # the next exchange has another client
             self.dispatcher.give_back(
-                upstream, now_s, reusable=reusable and self.reusable and self.body_done
+                upstream,
+                now_s,
+                reusable=reusable and self.reusable and self.body_done and not upstream.braked,
             )
         self._end(self.status // 100 - 1, Event.COMPLETE, now_s)
         self.client.exchange_done(now_s, body_done=self.body_done)
@@ -217,12 +222,19 @@ class Exchange:
         upstream = self.upstream
         if upstream is None or upstream.closed or not upstream.transport.can_write_eof():
             return False
-        upstream.transport.write_eof()
+        if upstream.ended:
+            # Both are done. Ends when the rest is written, and the client with it; nothing else
+            # would: a connection that is half-closed both ways has no more events.
+            upstream.transport.close()
+        else:
+            upstream.transport.write_eof()
         return True
 
     def upstream_eof(self) -> bool:
         """The replica will send no more into the tunnel; True keeps the other direction open."""
-        return self.client.write_eof()
+        if self.upstream is not None:
+            self.upstream.ended = True
+        return not self.client.half_closed and self.client.write_eof()
 
     # ---- endings
 

@@ -28,6 +28,7 @@ KINDS: tuple[type[Record], ...] = (User, Token, Workload, Deployment, Proton, Re
 """What a gateway watches."""
 
 _MAX_CREDENTIALS = 10_000
+_MAX_CREDENTIAL_BYTES = 256
 _MAX_RETIRED = 1_000
 _PEOPLE: tuple[type[Record], ...] = (User, Token)
 _CONCURRENCY_METRICS = frozenset({"httpRequestsConcurrency", "httpRequestsInFlight"})
@@ -214,9 +215,10 @@ class Routes:
             identity = self._identities.get(digest)
             if identity is None:
                 return None
-            if len(self._credentials) >= _MAX_CREDENTIALS:
-                self._credentials.clear()
-            self._credentials[credential] = identity
+            if len(credential) <= _MAX_CREDENTIAL_BYTES:  # blanks around a token may be many
+                if len(self._credentials) >= _MAX_CREDENTIALS:
+                    self._credentials.clear()
+                self._credentials[credential] = identity
         if identity.expires_at is not None and identity.expires_at <= self._worker.wall():
             return None
         return identity
@@ -264,6 +266,7 @@ class Routes:
         del self.protons[proton_id]
         self._retire(known)
         for endpoint in known.endpoints.values():
+            endpoint.routable = False  # connections in use are not kept after their exchange
             close_idle(endpoint)
         return {known.workload_id}
 

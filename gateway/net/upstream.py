@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _HEAD = -1
 """Reading state before and between responses; otherwise one of the BODY_ values."""
 
+_BEGINNING = b"HTTP/1."
 _SWITCHING_PROTOCOLS = 101
 _OK = 200
 
@@ -46,7 +47,9 @@ class UpstreamProtocol(asyncio.Protocol):
         "_left",
         "_state",
         "_worker",
+        "braked",
         "closed",
+        "ended",
         "endpoint",
         "exchange",
         "idle_since_s",
@@ -60,6 +63,10 @@ class UpstreamProtocol(asyncio.Protocol):
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.exchange: Exchange | None = None
         self.closed = False
+        self.braked = False
+        """The replica is behind with reading: what is written now would only pile up."""
+        self.ended = False
+        """The replica will send no more into its tunnel."""
         self.reused = False
         self.idle_since_s = 0.0
         self._state = _HEAD
@@ -125,11 +132,13 @@ class UpstreamProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The replica does not read fast enough."""
+        self.braked = True
         if self.exchange is not None:
             self.exchange.client.hold_reading()
 
     def resume_writing(self) -> None:
         """The replica reads again."""
+        self.braked = False
         if self.exchange is not None:
             self.exchange.client.release_reading()
 
@@ -143,32 +152,34 @@ class UpstreamProtocol(asyncio.Protocol):
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4:  # noqa: PLR2004 - not found
-            if len(data) > self._worker.settings.max_head_bytes:
+        while data:  # as many interim heads as have come, then the final one
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4:  # noqa: PLR2004 - not found
+                self._incomplete(exchange, data)
+                return
+            try:
+                head = self._worker.heads.response(data[:end], method=exchange.head.method)
+            except FramingError:
                 exchange.fail(answers.BAD_RESPONSE)
-            else:
-                self._buffer = data
-            return
-        try:
-            head = self._worker.heads.response(data[:end], method=exchange.head.method)
-        except FramingError:
-            exchange.fail(answers.BAD_RESPONSE)
-            return
-        rest = data[end:]
-        if head.status < _OK:
-            self._interim(exchange, head, rest)
-        else:
-            self._start_body(exchange, head, rest)
+                return
+            data = data[end:]
+            if head.status >= _OK:
+                self._start_body(exchange, head, data)
+                return
+            if head.status == _SWITCHING_PROTOCOLS:
+                self._state = BODY_TO_CLOSE
+                exchange.upgrade(head, data)
+                return
+            exchange.interim(head)
 
-    def _interim(self, exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
-        if head.status == _SWITCHING_PROTOCOLS:
-            self._state = BODY_TO_CLOSE
-            exchange.upgrade(head, rest)
-            return
-        exchange.interim(head)
-        if rest:
-            self._read_head(exchange, rest)
+    def _incomplete(self, exchange: "Exchange", data: bytes) -> None:
+        # Whoever speaks another protocol may wait for us now: no use in waiting for more of it.
+        if len(data) > self._worker.settings.max_head_bytes or not data.startswith(
+            _BEGINNING[: len(data)]
+        ):
+            exchange.fail(answers.BAD_RESPONSE)
+        else:
+            self._buffer = data
 
     def _start_body(self, exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
         out = exchange.respond(head)

@@ -42,8 +42,10 @@ def name(wire: Wire) -> bytes:
 async def named(wire: Wire) -> None:
     """Answer with one's own port."""
     while True:
-        await wire.request()
-        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(name(wire)), name(wire))
+        asked = await wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(name(wire)))
+        if asked.head.method != "HEAD":
+            wire.send(name(wire))
 
 
 async def ready_and_dead(rig: Rig) -> tuple[ScriptedReplica, ScriptedReplica]:
@@ -214,7 +216,7 @@ async def test_a_cut_answer_is_never_completed(rig: Rig, said: bytes, rude: bool
         rest = await client.to_end()
     except ConnectionError:
         pass
-    assert len(rest) < 10
+    assert len(rest) <= 10
     assert b"0\r\n\r\n" not in rest
     assert head.status == 200
     await rig.counted(started=1, in_flight=0, finished={"aborted": 1})

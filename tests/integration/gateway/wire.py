@@ -6,7 +6,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 
-DEADLINE_S = 20.0
+DEADLINE_S = 10.0
 """For whatever must happen: long, because the machine may be busy; nothing waits it out."""
 
 
