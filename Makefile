@@ -13,6 +13,9 @@ STAMP := $(VENV)/installed
 CORE := */core/*,controlplane/model/*,controlplane/lifecycle*
 CORE_SOURCES := gateway/core autoscaler/core controlplane/model controlplane/lifecycle
 
+# Tests that start replicas: one at a time, for the machine's cores and the replicas' ports.
+ALONE := tests/integration/autoscaler tests/integration/reconciler tests/system
+
 PYTEST := $(PY) -m pytest -m "not slow"
 
 help: ## this list
@@ -25,7 +28,8 @@ up: $(STAMP) ## run Tidegate on this machine; ARGS="--port 8000 ..." passes opti
 	@$(BIN)/tidegate up $(ARGS)
 
 test: unit ## all tests but the slow set
-	$(PYTEST) tests --ignore=tests/unit $(ARGS)
+	$(PYTEST) tests --ignore=tests/unit $(addprefix --ignore=,$(ALONE)) -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) $(ALONE) $(ARGS)
 
 check: lint unit gate ## format, lint, types, import contracts, spelling, unit tests, coverage of core
 
@@ -69,7 +73,8 @@ gate: $(STAMP)
 # --- the environment -----------------------------------------------------------------------------
 
 $(STAMP): pyproject.toml
-	@python=; for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	@if $(PY) -c '' 2>/dev/null; then exit 0; fi; \
+	python=; for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 		if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 			python=$$candidate; break; \
 		fi; \
@@ -83,7 +88,8 @@ $(STAMP): pyproject.toml
 		echo "$$python has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
 		exit 1; \
 	fi; \
-	echo "Making $(VENV) with $$($$python --version); this takes about a minute, once."; \
+	echo "Making $(VENV) with $$($$python --version)."; \
 	$$python -m venv $(VENV)
+	@echo "Installing into $(VENV); the first time takes about a minute."
 	@$(PY) -m pip install --quiet --disable-pip-version-check --retries 5 --editable '.[dev]'
 	@touch $(STAMP)

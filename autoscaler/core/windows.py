@@ -37,6 +37,9 @@ _NO_LOAD = ProtonLoad(workload_id="")
 _Totals = tuple[float, float, float]
 """Integral of load, integral of queued, requests started: all since the worker's start."""
 
+_Span = tuple[float, float]
+"""How long a window is as far as it is known, and where it begins on the worker's clock."""
+
 _CLOCK = itemgetter(0)
 
 
@@ -115,21 +118,20 @@ class _Series:
         last = self.last
         return samples[0][1:] == samples[-1][1:] and not last.in_flight and not last.queued
 
-    def between(self, start_s: float, end_s: float) -> _Totals:
-        """What was added in a span of the worker's clock."""
-        a, b = self._at(start_s), self._at(end_s)
-        return b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    def since(self, clock_s: float) -> _Totals:
+        """What was added after a moment of the worker's clock."""
+        a, b = self._at(clock_s), self.samples[-1]
+        return b[1] - a[0], b[2] - a[1], b[3] - a[2]
 
     def _at(self, clock_s: float) -> _Totals:
         # Even between two reports, flat before the first and after the last.
         samples = self.samples
+        if clock_s <= samples[0][0]:
+            return samples[0][1:]
         index = bisect_right(samples, clock_s, key=_CLOCK)
         if index == len(samples):
             return samples[-1][1:]
-        after = samples[index]
-        if index == 0:
-            return after[1:]
-        before = samples[index - 1]
+        before, after = samples[index - 1], samples[index]
         share = (clock_s - before[0]) / (after[0] - before[0])
         return (
             before[1] + share * (after[1] - before[1]),
@@ -158,6 +160,20 @@ class _Worker:
             totals = (load.load_seconds, load.queued_seconds, float(load.started))
             series = self.series[proton_id] = _Series(report.clock_s, totals)
             series.last = load
+
+    def span(self, window_s: float, *, watched_s: float, behind_s: float) -> _Span:
+        """How much of a window this worker's reports tell.
+
+        Args:
+            window_s: The window's length.
+            watched_s: For how long we have been watching at all.
+            behind_s: For how long the worker has been gone; 0 when it speaks.
+        """
+        end_s = self.report.clock_s
+        known_s = min(window_s, watched_s)
+        if self.from_start and not behind_s:
+            known_s = min(known_s, end_s - self.first_clock_s)
+        return known_s, end_s + behind_s - known_s
 
     def take(self, report: LoadReport, *, now_s: float, keep_s: float) -> list[str]:
         """Take a newer report; returns the protons that had any load since the last."""
@@ -196,14 +212,14 @@ class LoadWindows:
         self._max_age_s = max_age_s
         self._hold_s = stable_s
         self._since_s: float | None = None
-        self._speaking_memo: tuple[float, list[_Worker]] | None = None
+        self._moment: _Moment | None = None
         self._workers: dict[str, _Worker] = {}
         self._active_s: dict[str, float] = {}
 
     def observe(self, reports: Iterable[LoadReport], *, now_s: float) -> None:
         """Take what the store holds now. Not to be called when the store did not answer."""
         batch = list(reports)
-        self._speaking_memo = None
+        self._moment = None
         first_ever = self._since_s is None
         if first_ever:
             if not batch:
@@ -226,6 +242,14 @@ class LoadWindows:
         """Something asked for the proton (a wake-up): it is not idle."""
         self._active_s[proton_id] = now_s
 
+    def active_since(self, proton_id: str, *, since_s: float) -> bool:
+        """Whether anything was seen of the proton at or after a moment."""
+        return self._active_s.get(proton_id, since_s - 1.0) >= since_s
+
+    def speaks(self, *, now_s: float) -> bool:
+        """Whether any worker spoke lately."""
+        return bool(self._at(now_s).speaking)
+
     def retain(self, proton_ids: Container[str]) -> None:
         """Forget all protons but these."""
         for worker in self._workers.values():
@@ -237,40 +261,36 @@ class LoadWindows:
     def in_flight_by_replica(self, *, now_s: float) -> dict[str, int]:
         """Replica id to requests in flight over the workers that spoke lately; no zeros."""
         total: dict[str, int] = {}
-        for worker in self._speaking(now_s):
+        for worker in self._at(now_s).speaking:
             for replica_id, count in worker.report.endpoints.items():
                 total[replica_id] = total.get(replica_id, 0) + count
         return total
 
     def acknowledged_revision(self, *, now_s: float) -> int | None:
         """The store revision that all workers that spoke lately know; None without any."""
-        return min((w.report.revision for w in self._speaking(now_s)), default=None)
+        return min((w.report.revision for w in self._at(now_s).speaking), default=None)
 
     def view(self, proton_id: str, *, now_s: float) -> LoadView | None:
         """One proton's load now; None when no worker spoke lately: nothing is known."""
-        speaking = self._speaking(now_s)
-        if self._since_s is None or not speaking:
+        moment = self._at(now_s)
+        if self._since_s is None or not moment.speaking:
             return None
         watched_s = now_s - self._since_s
-        silent = sum(1 for w in self._workers.values() if not w.left) - len(speaking)
-        coverage = len(speaking) / (len(speaking) + silent)
         sums = _Sums()
-        for worker in self._workers.values():
+        for worker, speaks, stable, panic in moment.workers:
             series = worker.series.get(proton_id)
             if series is None:
                 continue
-            speaks = worker in speaking
             if speaks:
                 sums.add_present(series)
             if not series.quiet:
-                behind_s = 0.0 if speaks else now_s - worker.arrived_s
-                for index, window_s in enumerate((self._stable_s, self._panic_s)):
-                    span_s = min(window_s, watched_s)
-                    sums.add_window(index, worker, series, span_s=span_s, behind_s=behind_s)
+                sums.add_window(0, series, stable)
+                sums.add_window(1, series, panic)
+        coverage = len(moment.speaking) / (len(moment.speaking) + moment.silent)
         belief_s = sums.belief_s()
         recent = 0.0
         if sums.queued:
-            for worker in speaking:
+            for worker in moment.speaking:
                 series = worker.series.get(proton_id)
                 if series is not None:
                     recent += _starts_since(series, worker.report.clock_s - belief_s)
@@ -287,8 +307,8 @@ class LoadWindows:
             belief_s=belief_s,
             idle_s=0.0 if load else now_s - since_s,
             coverage_ratio=coverage * min(1.0, watched_s / self._stable_s),
-            workers=len(speaking),
-            silent=silent,
+            workers=len(moment.speaking),
+            silent=moment.silent,
         )
 
     def _take(self, report: LoadReport, now_s: float, *, from_start: bool) -> None:
@@ -306,11 +326,34 @@ class LoadWindows:
     def _speaks(self, worker: _Worker, now_s: float) -> bool:
         return not worker.left and now_s - worker.arrived_s <= self._max_age_s
 
-    def _speaking(self, now_s: float) -> list[_Worker]:
-        if self._speaking_memo is None or self._speaking_memo[0] != now_s:
-            speaking = [w for w in self._workers.values() if self._speaks(w, now_s)]
-            self._speaking_memo = (now_s, speaking)
-        return self._speaking_memo[1]
+    def _at(self, now_s: float) -> "_Moment":
+        """What all protons have in common at one moment."""
+        if self._moment is None or self._moment.now_s != now_s:
+            self._moment = _Moment(now_s)
+            watched_s = now_s - self._since_s if self._since_s is not None else 0.0
+            for worker in self._workers.values():
+                speaks = self._speaks(worker, now_s)
+                behind_s = 0.0 if speaks else now_s - worker.arrived_s
+                stable = worker.span(self._stable_s, watched_s=watched_s, behind_s=behind_s)
+                panic = worker.span(self._panic_s, watched_s=watched_s, behind_s=behind_s)
+                self._moment.workers.append((worker, speaks, stable, panic))
+                if speaks:
+                    self._moment.speaking.append(worker)
+                elif not worker.left:
+                    self._moment.silent += 1
+        return self._moment
+
+
+class _Moment:
+    """The workers at one moment, and how much of both windows each of them tells."""
+
+    __slots__ = ("now_s", "silent", "speaking", "workers")
+
+    def __init__(self, now_s: float) -> None:
+        self.now_s = now_s
+        self.workers: list[tuple[_Worker, bool, _Span, _Span]] = []
+        self.speaking: list[_Worker] = []
+        self.silent = 0
 
 
 class _Sums:
@@ -337,31 +380,18 @@ class _Sums:
         refused = last.finished.get("refused", 0)
         self._served += sum(last.finished.values()) - refused + last.in_flight
 
-    def add_window(
-        self, index: int, worker: _Worker, series: _Series, *, span_s: float, behind_s: float
-    ) -> None:
-        """Add a worker's means over one window.
-
-        Args:
-            index: Which window.
-            worker: Whose.
-            series: The proton's series in that worker.
-            span_s: How much of the window is known.
-            behind_s: For how long the worker has been gone; 0 when it speaks.
-        """
-        end_s = worker.report.clock_s
-        if worker.from_start and not behind_s:
-            span_s = min(span_s, end_s - worker.first_clock_s)
-        if span_s <= 0:
+    def add_window(self, index: int, series: _Series, span: _Span) -> None:
+        """Add a worker's means over one window."""
+        known_s, start_s = span
+        if known_s <= 0:
             # One report is no window yet: what it has now is the best estimate of its mean.
             self.load[index] += series.last.in_flight + series.last.queued
             self.waiting[index] += series.last.queued
-        elif behind_s < span_s:
-            start_s = end_s + behind_s - span_s
-            load_s, waiting_s, starts = series.between(start_s, end_s)
-            self.load[index] += load_s / span_s
-            self.waiting[index] += waiting_s / span_s
-            self.starts[index] += starts / span_s
+            return
+        load_s, waiting_s, starts = series.since(start_s)
+        self.load[index] += load_s / known_s
+        self.waiting[index] += waiting_s / known_s
+        self.starts[index] += starts / known_s
 
     def demand(self, index: int, belief_s: float) -> float:
         """Mean load with at most `belief_s` of waiting per request started (Little's law)."""
@@ -378,4 +408,4 @@ def _starts_since(series: _Series, clock_s: float) -> float:
     first = series.samples[0]
     if first[0] > clock_s:
         return series.samples[-1][3]
-    return series.between(clock_s, series.samples[-1][0])[2]
+    return series.since(clock_s)[2]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.core import answers
 from gateway.core.answers import Answer, bad_request
-from gateway.core.chunks import ChunkReader, write_chunks, write_end
 from gateway.core.exchange import Phase
 from gateway.core.framing import FramingError
-from gateway.core.messages import BODY_CHUNKED, BODY_FIXED, BODY_NONE, RequestHead
+from gateway.core.messages import BODY_FIXED, BODY_NONE, RequestHead
+from gateway.net.bodies import RequestBody
 
 if TYPE_CHECKING:
     from gateway.net.dispatcher import Dispatcher
@@ -40,10 +40,8 @@ class DownstreamProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_advancing",
-        "_body_bytes",
-        "_body_left",
+        "_body",
         "_buffer",
-        "_chunks",
         "_deadline_s",
         "_dispatcher",
         "_exchange",
@@ -84,9 +82,7 @@ class DownstreamProtocol(asyncio.Protocol):
         self._advancing = False
         # exchange
         self._exchange: Exchange | None = None
-        self._body_left = 0
-        self._body_bytes = 0
-        self._chunks: ChunkReader | None = None
+        self._body: RequestBody | None = None
         self.keep_alive = True
 
     # ---- the event loop calls
@@ -121,7 +117,7 @@ class DownstreamProtocol(asyncio.Protocol):
                 self.hold_reading()
         else:
             self._touch(self._worker.settings.idle_timeout_s)
-            self._buffer = self._take_body(exchange, data)
+            self._take_body(exchange, data)
 
     def eof_received(self) -> bool:
         """The client will send no more.
@@ -263,7 +259,7 @@ class DownstreamProtocol(asyncio.Protocol):
     def exchange_done(self, now_s: float, *, body_done: bool) -> None:
         """The exchange has ended: on to the next request, or to the connection's end."""
         self._exchange = None
-        self._chunks = None
+        self._body = None
         if self._lost:
             return
         if not self.keep_alive or (self.half_closed and not self._buffer):
@@ -357,17 +353,16 @@ class DownstreamProtocol(asyncio.Protocol):
         if limit and head.content_length is not None and head.content_length > limit:
             self._refuse_connection(answers.BODY_TOO_LARGE)
             return
-        self._body_left = head.content_length or 0
-        self._body_bytes = 0
-        self._chunks = ChunkReader() if head.body == BODY_CHUNKED else None
         now_s = self._worker.monotonic()
         exchange = self._dispatcher.begin(self, head, now_s)
         if exchange is None:
             return
         self._exchange = exchange
-        if head.body != BODY_NONE and self._buffer:
-            early, self._buffer = self._buffer, b""
-            self._buffer = self._take_body(exchange, early)
+        if head.body != BODY_NONE:
+            self._body = RequestBody(head, limit_bytes=limit)
+            if self._buffer:
+                early, self._buffer = self._buffer, b""
+                self._take_body(exchange, early)
         if self._exchange is exchange:
             self._dispatcher.admit(exchange, now_s)
 
@@ -401,49 +396,17 @@ class DownstreamProtocol(asyncio.Protocol):
         )
         self._linger()
 
-    # ---- bodies
-
-    def _take_body(self, exchange: "Exchange", data: bytes) -> bytes:
-        """Pass body bytes on; returns what belongs to the next request."""
-        chunks = self._chunks
-        if chunks is None:
-            left = self._body_left
-            size = len(data)
-            if size <= left:
-                self._body_left = left - size
-                exchange.proton.meter.bytes_in += size
-                exchange.send_body(data, last=size == left)
-                rest = b""
-            else:
-                self._body_left = 0
-                exchange.proton.meter.bytes_in += left
-                exchange.send_body(data[:left], last=True)
-                rest = data[left:]
-        else:
-            try:
-                pieces, rest = chunks.feed(data)
-            except FramingError as exc:
-                self.keep_alive = False
-                exchange.fail(bad_request(exc.status, exc.rule))
-                return b""
-            self._send_chunks(exchange, chunks, pieces)
-        if exchange.body_done and exchange.phase == Phase.SENT:
-            self._expect(self._worker.settings.response_timeout_s, _RESPONSE)
-        return rest
-
-    def _send_chunks(self, exchange: "Exchange", chunks: ChunkReader, pieces: list[bytes]) -> None:
-        size = sum(map(len, pieces))
-        self._body_bytes += size
-        exchange.proton.meter.bytes_in += size
-        limit = self._worker.settings.max_body_bytes
-        if limit and self._body_bytes > limit:
-            exchange.fail(answers.BODY_TOO_LARGE)
+    def _take_body(self, exchange: "Exchange", data: bytes) -> None:
+        body = self._body
+        if body is None:
             return
-        out = write_chunks(pieces) if pieces else b""
-        if chunks.done:
-            out += write_end(chunks.trailers)
-        if out:
-            exchange.send_body(out, last=chunks.done)
+        rest = body.take(exchange, data)
+        if not body.trusted:
+            self.keep_alive = False
+        elif exchange.body_done:
+            self._buffer = rest
+            if exchange.phase == Phase.SENT:
+                self._expect(self._worker.settings.response_timeout_s, _RESPONSE)
 
     # ---- time
 

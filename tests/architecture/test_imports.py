@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.tree import ROOT, core_files, read
+from tests.architecture.tree import ROOT, core_files, nodes
 
 NOT_IN_THE_GATEWAY = {
     *("starlette", "fastapi", "uvicorn", "pydantic", "anyio", "httpx2", "h11"),
@@ -68,7 +68,7 @@ def test_autoscaler_process_carries_no_other_process():
 @pytest.mark.parametrize("path", core_files(), ids=str)
 def test_decision_code_imports_only_pure_modules(path):
     imported = set()
-    for node in ast.walk(ast.parse(read(path))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             imported |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -82,7 +82,7 @@ def test_decision_code_neither_awaits_nor_prints_nor_asks_a_clock(path):
     clocks = {"datetime.now", "datetime.today", "datetime.utcnow", "date.today"}
     found = [
         ast.unparse(node)
-        for node in ast.walk(ast.parse(read(path)))
+        for node in nodes(path)
         if isinstance(node, ast.AsyncFunctionDef | ast.Await)
         or (isinstance(node, ast.Call) and ast.unparse(node.func) in effects | clocks)
     ]

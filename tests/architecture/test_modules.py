@@ -11,6 +11,7 @@ from tests.architecture.tree import (
     ROOT,
     core_files,
     files,
+    nodes,
     python_files,
     read,
     text_files,
@@ -18,8 +19,18 @@ from tests.architecture.tree import (
 
 LONGEST_LINES = 600
 JUSTIFIED_LINES = 400
-JUSTIFIED: dict[str, str] = {}
+JUSTIFIED: dict[str, str] = {
+    "gateway/net/downstream.py": "one connection's states, timer and brakes: three invariants "
+    "that hold over all of its methods; bodies, heads and exchanges are elsewhere",
+    "controlplane/demo/service.py": "a whole server in one file that people copy to try things",
+}
 """Product modules above 400 lines: path to the reason why they are not split."""
+
+WHOLE_PACKAGE = {
+    "tests/unit/autoscaler/core/test_published_cases.py": "published examples, input to decision",
+    "tests/unit/controlplane/model/test_records.py": "what holds for every record class",
+}
+"""Unit tests of more than one module: path to what they look at."""
 
 EMPTY_NAMES = re.compile(r"^(utils?|helpers?|common|manager|managers|misc|shared)$")
 EMPTY_CLASSES = re.compile(r"(Utils?|Helpers?|Manager)$")
@@ -58,7 +69,7 @@ def test_no_class_is_named_for_nothing():
     found = [
         f"{path}: {node.name}"
         for path in python_files(*PRODUCT, "loadtests")
-        for node in ast.walk(ast.parse(read(path)))
+        for node in nodes(path)
         if isinstance(node, ast.ClassDef) and EMPTY_CLASSES.search(node.name)
     ]
     assert found == []
@@ -82,7 +93,7 @@ def test_every_unit_test_mirrors_a_source_module():
         wanted += [f"__{name}__"]  # test_main.py for __main__.py
         if not any((directory / f"{w}.py").exists() or (directory / w).is_dir() for w in wanted):
             strays.append(str(path))
-    assert strays == []
+    assert set(strays) == set(WHOLE_PACKAGE)
 
 
 def test_every_test_directory_is_a_package():
@@ -116,7 +127,7 @@ def test_a_skipped_test_says_what_it_needs(name):
     for path in python_files("tests"):
         if path == Path("tests/fakes/tools.py"):
             continue
-        for node in ast.walk(ast.parse(read(path))):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and _called(node) == name:
                 reason = _reason(node)
                 if name in {"xfail", "importorskip"} or not reason.startswith("needs "):

@@ -1,5 +1,6 @@
 """The files of this project as a clone has them: no caches, environments or results of runs."""
 
+import ast
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -36,9 +37,16 @@ def core_files() -> list[Path]:
     ]
 
 
+@cache
 def read(path: Path) -> str:
     """Text of a file given relative to the root."""
     return (ROOT / path).read_text(encoding="utf-8")
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a module's syntax tree."""
+    return tuple(ast.walk(ast.parse(read(path))))
 
 
 def _is_lifecycle(path: Path) -> bool:

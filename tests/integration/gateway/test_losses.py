@@ -6,7 +6,7 @@ import pytest
 
 from controlplane.model.states import ReplicaPhase
 from tests.integration.gateway.records import PROTON_ID
-from tests.integration.gateway.rig import Rig, request, until
+from tests.integration.gateway.rig import Rig, request, until, until_async
 from tests.integration.gateway.scripted import OK, ScriptedReplica, answering
 from tests.integration.gateway.wire import Wire
 
@@ -341,15 +341,16 @@ async def test_a_draining_replica_gets_nothing_new_but_finishes(rig: Rig) -> Non
     for _ in range(5):
         assert (await rig.ask()).body == b"%d" % new.port
 
-    async def reported() -> dict[str, int]:
-        return (await rig.report()).endpoints
+    async def only_the_last_request() -> bool:
+        return (await rig.report()).endpoints == {old.id: 1}
 
-    assert await reported() == {old.id: 1}, "its last request is still under way"
+    async def nothing() -> bool:
+        return not (await rig.report()).endpoints
+
+    await until_async(only_the_last_request)
     wire.send(OK)
     assert (await client.answer()).body == b"ok"
-    async with asyncio.timeout(20):
-        while await reported():
-            await asyncio.sleep(0.005)
+    await until_async(nothing)
     assert len(old.wires) == 2
 
 
