@@ -50,6 +50,8 @@ UNKNOWN_WAKE_S: Final = 60.0
 FIRST_RETRY_S: Final = 0.1
 LAST_RETRY_S: Final = 2.0
 
+_RESTING: Final = frozenset({Reason.IDLE, Reason.NO_DATA, Reason.STOPPED})
+
 logger = logging.getLogger(__name__)
 
 
@@ -62,6 +64,9 @@ class _Control:
     state: DecisionState | None = None
     looks: tuple[object, ...] = ()
     """What its replicas looked like at the last decision."""
+    settled: tuple[float, bool] | None = None
+    """It is at zero and only load, a wake-up or an edit can change that: since when, and whether
+    any gateway spoke then. Most protons of a large installation are settled."""
 
 
 class DecisionLoop:
@@ -232,7 +237,8 @@ class DecisionLoop:
         replicas = _by_proton(reconciler)
         slice_s = self._clock()
         for proton_id in {*self._mirror.all(Proton), *self._controls, *self._going}:
-            self._decide(proton_id, replicas.get(proton_id, ()), reconciler)
+            if not self._is_settled(proton_id, replicas):
+                self._decide(proton_id, replicas.get(proton_id, ()), reconciler)
             if self._clock() - slice_s > SLICE_S:
                 await asyncio.sleep(0)
                 replicas = _by_proton(reconciler)
@@ -275,6 +281,9 @@ class DecisionLoop:
         )
         decision, control.state = decide(observation, control.scaling, control.state, now_s=now_s)
         control.looks = _looks(replicas)
+        rests = decision.replicas == 0 and decision.reason in _RESTING
+        known = observation.load is not None
+        control.settled = (now_s, known) if rests and not replicas and failure is None else None
         if decision.reason is Reason.STOPPED:
             reconciler.remove(proton.id)
         elif decision.reason is not Reason.ERRORED:  # there it has given up by itself

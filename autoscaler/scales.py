@@ -54,6 +54,8 @@ class _Page:
     scale: Scale | None
     noted_at_s: float = float("-inf")
     journaled_at_s: float = float("-inf")
+    told: tuple[object, ...] = ()
+    """What the record was made of; the same again needs no look at the record."""
 
 
 @dataclass(slots=True)
@@ -96,6 +98,10 @@ class ScaleBook:
         """
         decision, proton = finding.decision, finding.proton
         page = self._pages.setdefault(proton.id, _Page(scale=None))
+        due = decision.replicas > 0 and now_s - page.journaled_at_s >= JOURNAL_EVERY_S
+        facts = _facts(finding)
+        if facts == page.told and not due:
+            return False
         old = page.scale
         new = _scale_of(finding, decision_id=old.decision_id if old else None)
         moved = old is None or old.wanted_replicas != new.wanted_replicas
@@ -105,7 +111,6 @@ class ScaleBook:
         else:
             told = True
         old_reason = old.reason if old is not None else None
-        due = new.wanted_replicas > 0 and now_s - page.journaled_at_s >= JOURNAL_EVERY_S
         journaled = moved or due or (told and new.reason != old_reason)
         unwritten = Unwritten()
         if journaled:
@@ -117,7 +122,7 @@ class ScaleBook:
         unwritten.entries += self._events(old, new, decision)
         if told or journaled:
             unwritten.write = Put(new)
-            page.scale, page.noted_at_s = new, now_s
+            page.scale, page.noted_at_s, page.told = new, now_s, facts
         if unwritten.write is None:
             return False
         self._keep(proton.id, unwritten)
@@ -174,6 +179,18 @@ class ScaleBook:
             )
             for kind, details in events
         ]
+
+
+def _facts(finding: Finding) -> tuple[object, ...]:
+    decision = finding.decision
+    return (
+        decision.replicas,
+        decision.reason,
+        finding.proton.desired,
+        [replica.phase for replica in finding.replicas],
+        len(finding.cold_starts_s),
+        finding.failure,
+    )
 
 
 def _scale_of(finding: Finding, *, decision_id: str | None) -> Scale:

@@ -111,22 +111,24 @@ class Telemetry:
             "autoscaler_leading", "1: this process decides.", registry=self.registry
         )
         self._flap_window_s = flap_window_s
-        self._reasons: dict[str, str] = {}
+        self._shown: dict[str, tuple[str, int, int]] = {}
+        """Proton id to reason, wanted and ready, as the gauges show them."""
         self._turns: dict[str, _Turn] = {}
 
     def decided(self, decision: Decision, *, ready: int, now_s: float) -> None:
         """Count one decision."""
         ids = (decision.workload_id, decision.proton_id)
-        reason = decision.reason.value
-        before = self._reasons.get(decision.proton_id)
-        if before is not None and before != reason:
-            self._desired.remove(*ids, before)
-        self._reasons[decision.proton_id] = reason
-        self._desired.labels(*ids, reason).set(decision.replicas)
-        self._ready.labels(*ids).set(ready)
+        shown = (decision.reason.value, decision.replicas, ready)
+        before = self._shown.get(decision.proton_id)
+        if before != shown:
+            if before is not None and before[0] != shown[0]:
+                self._desired.remove(*ids, before[0])
+            self._shown[decision.proton_id] = shown
+            self._desired.labels(*ids, shown[0]).set(decision.replicas)
+            self._ready.labels(*ids).set(ready)
         if decision.replicas == decision.previous_replicas:
             return
-        self._decisions.labels(reason).inc()
+        self._decisions.labels(decision.reason.value).inc()
         up = decision.replicas > decision.previous_replicas
         last = self._turns.get(decision.proton_id)
         if last is not None and last.up != up and now_s - last.at_s <= self._flap_window_s:
@@ -135,11 +137,11 @@ class Telemetry:
 
     def forget(self, workload_id: str, proton_id: str) -> None:
         """Drop the series of a proton that is gone."""
-        reason = self._reasons.pop(proton_id, None)
+        shown = self._shown.pop(proton_id, None)
         self._turns.pop(proton_id, None)
-        if reason is None:
+        if shown is None:
             return
-        self._desired.remove(workload_id, proton_id, reason)
+        self._desired.remove(workload_id, proton_id, shown[0])
         self._ready.remove(workload_id, proton_id)
         with contextlib.suppress(KeyError):  # most protons never flap
             self._flaps.remove(workload_id, proton_id)

@@ -12,6 +12,7 @@ import msgspec
 import typer
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from controlplane.cli.demo_run import DemoRun
 from controlplane.cli.errors import CliError
@@ -163,28 +164,34 @@ class _Screen:
 def line(row: Row) -> str:
     """A sample on one line."""
     return (
-        f"{row.at_s:5.1f} s  {row.phase:<7}  {row.rate_per_s:6.1f}/s  load {row.in_flight:>3}"
+        f"{row.at_s:5.1f} s  {row.phase:<7}  {row.rate_per_s:6.1f}/s  load {row.load:>3}"
         f"  queued {row.queued:>3}  replicas {row.ready}/{row.wanted}"
         f"  p50 {_or_dash(row.p50_ms):>6} ms  p95 {_or_dash(row.p95_ms):>6} ms  {row.reason}"
     )
 
 
 def _table(row: Row) -> Table:
-    table = Table(title=f"{row.at_s:.1f} s  {row.phase}", title_justify="left", box=None)
+    title = f"{row.at_s:5.1f} s  {row.phase:<8} last decision: {row.decision or '-'}"
+    table = Table(
+        title=Text(f"{title}  now: {row.reason or '-'}"),
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+    )
     values = {
         "SENT": str(row.sent),
         "FAILED": str(row.failed),
         "RATE/S": f"{row.rate_per_s:.1f}",
-        "IN FLIGHT": str(row.in_flight),
+        "LOAD": str(row.load),
         "QUEUED": str(row.queued),
         "WANTED": str(row.wanted),
         "READY": str(row.ready),
         "P50 MS": _or_dash(row.p50_ms),
         "P95 MS": _or_dash(row.p95_ms),
-        "REASON": row.reason or "-",
     }
     for header in values:
-        table.add_column(header, justify="left" if header == "REASON" else "right", min_width=7)
+        table.add_column(header, justify="right", min_width=6, no_wrap=True)
     table.add_row(*values.values())
     return table
 

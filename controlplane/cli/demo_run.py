@@ -24,6 +24,7 @@ from controlplane.demo.client import OpenLoopClient, Outcome
 from controlplane.demo.report import Row, Story, milliseconds, quantile
 from controlplane.demo.traffic import MAX_SECONDS, Phase, phases, plan, tuning
 from controlplane.model.decisions import Decision
+from controlplane.model.explain import change
 from controlplane.model.sections import StoreSettings
 from controlplane.store.client import Store
 
@@ -36,6 +37,7 @@ SAMPLE_EVERY_S: Final = 0.25
 _RECENT_S: Final = 3.0
 _AT_ZERO_S: Final = 2.0
 """How long nothing must have run before the demo believes it."""
+_ALL: Final = 100_000
 _COUNT_WAIT_S: Final = 5.0
 _STOP_RESERVE_S: Final = 4.0
 
@@ -106,7 +108,9 @@ class DemoRun:
         async with OpenLoopClient(
             base.hostname, base.port or 80, prefix=base.path, headers=headers
         ) as client:
-            sampling = asyncio.create_task(self._sample(store, workload["id"], start_s))
+            sampling = asyncio.create_task(
+                self._sample(store, workload["id"], workload["protonId"], start_s)
+            )
             try:
                 await self._send(client, start_s)
                 await asyncio.gather(*self._tasks)
@@ -152,18 +156,21 @@ class DemoRun:
                 return
             await asyncio.sleep(SAMPLE_EVERY_S)
 
-    async def _sample(self, store: Store, workload_id: str, start_s: float) -> None:
+    async def _sample(self, store: Store, workload_id: str, proton_id: str, start_s: float) -> None:
         loop = asyncio.get_running_loop()
         sampler = Sampler(store)
         while True:
             view = next((v for v in await sampler.views() if v.id == workload_id), None)
             if view is not None:
-                row = self._row(view, loop.time() - start_s, loop.time())
+                newest = await _decisions(store, proton_id, limit=1)
+                row = self._row(view, newest, loop.time() - start_s, loop.time())
                 self.story.rows.append(row)
                 self._watch(row)
             await asyncio.sleep(SAMPLE_EVERY_S)
 
-    def _row(self, view: WorkloadView, at_s: float, now_s: float) -> Row:
+    def _row(
+        self, view: WorkloadView, newest: Sequence[Decision], at_s: float, now_s: float
+    ) -> Row:
         while self._recent and self._recent[0].at_s + self._recent[0].seconds < now_s - _RECENT_S:
             self._recent.popleft()
         seconds = [outcome.seconds for outcome in self._recent if not outcome.failed]
@@ -178,6 +185,7 @@ class DemoRun:
             wanted=view.wanted or 0,
             ready=view.ready,
             replicas=view.replicas,
+            decision=change(newest[0]) if newest else "",
             reason=view.reason,
             p50_ms=milliseconds(quantile(seconds, 0.5)),
             p95_ms=milliseconds(quantile(seconds, 0.95)),
@@ -194,14 +202,19 @@ class DemoRun:
             if self.story.finished >= self.story.sent or time.monotonic() > deadline_s:
                 break
             await asyncio.sleep(0.1)
-        entries, _ = await store.read_journal(f"decisions:{proton_id}", limit=100_000)
-        decoded = [msgspec.json.decode(entry, type=Decision) for entry in entries]
-        self.story.decisions = list(reversed(decoded))
+        decisions = await _decisions(store, proton_id, limit=_ALL)
+        self.story.decisions = list(reversed(decisions))
 
     def _on_event(self, event: Mapping[str, Any]) -> None:
         if event["event"] in {"died", "failed", "error", "killed", "warning", "output"}:
             self.story.notes.append(str(event["message"]))
             self._note_line(str(event["message"]))
+
+
+async def _decisions(store: Store, proton_id: str, *, limit: int) -> list[Decision]:
+    """The newest decisions about a proton, newest first."""
+    entries, _ = await store.read_journal(f"decisions:{proton_id}", limit=limit)
+    return [msgspec.json.decode(entry, type=Decision) for entry in entries]
 
 
 def _deploy(api: Api) -> Json:

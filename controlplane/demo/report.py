@@ -29,10 +29,18 @@ class Row:
     ready: int
     replicas: int
     """All that exist, starting and leaving ones included."""
+    decision: str
+    """The newest decision on record: `1 -> 4 replicas`; empty before the first."""
     reason: str
+    """Why the count is what it is now."""
     p50_ms: float | None
     """Of the answers of the last seconds; None without any."""
     p95_ms: float | None
+
+    @property
+    def load(self) -> int:
+        """In flight and queued."""
+        return self.in_flight + self.queued
 
 
 @dataclass(slots=True, kw_only=True)

@@ -196,13 +196,15 @@ class Store:
     async def publish_report(self, report: LoadReport, *, ttl_s: float) -> None:
         """Replace the worker's report, and keep its starts by minute.
 
+        Without room on the disk the minutes wait: they are cumulative, a later report has them.
+
         Args:
             report: Cumulative counters.
             ttl_s: The worker counts as gone when it has not reported for this long.
         """
-        await asyncio.gather(
-            reports.publish(self.link, self.keys, report, ttl_s=ttl_s), self._hourly.write(report)
-        )
+        await reports.publish(self.link, self.keys, report, ttl_s=ttl_s)
+        if self._guard.has_room():
+            await self._hourly.write(report)
 
     async def collect_reports(self) -> Reports:
         """The last report of every worker that is alive."""

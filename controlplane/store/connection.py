@@ -61,7 +61,8 @@ class Connection(asyncio.Protocol):
         self._pending: deque[_Pending] = deque()
         self._unsent: list[bytes] = []
         self._check: asyncio.TimerHandle | None = None
-        self._reason = "the connection to the store was closed"
+        self.reason = "the connection to the store was closed"
+        """Why it has ended, once it has."""
         self.lost: asyncio.Future[None] = self._loop.create_future()
         """Done when the connection has ended, for whatever reason."""
 
@@ -95,14 +96,14 @@ class Connection(asyncio.Protocol):
 
     def abort(self, reason: str) -> None:
         """End the connection now; pending commands fail with `reason`."""
-        self._reason = reason
+        self.reason = reason
         if self._transport is not None:
             self._transport.abort()
 
     def _queue(self, data: bytes, *, echo: bytes | None) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._loop.create_future()
         if not self.usable:
-            future.set_exception(ConnectionLostError(self._reason))
+            future.set_exception(ConnectionLostError(self.reason))
         elif len(self._pending) >= MAX_PENDING:
             future.set_exception(OverloadError("the store's server is too far behind"))
         else:
@@ -149,14 +150,14 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is pending; nobody is left waiting."""
         if exc is not None:
-            self._reason = f"the connection to the store was lost: {exc}"
+            self.reason = f"the connection to the store was lost: {exc}"
         if self._check is not None:
             self._check.cancel()
         self._unsent.clear()
         while self._pending:
             future = self._pending.popleft().future
             if not future.done():
-                future.set_exception(ConnectionLostError(self._reason))
+                future.set_exception(ConnectionLostError(self.reason))
         if not self.lost.done():
             self.lost.set_result(None)
 

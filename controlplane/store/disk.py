@@ -36,18 +36,23 @@ class DiskGuard:
         Raises:
             StoreFullError: There is not; names the directory and what is free.
         """
+        if not self.has_room():
+            raise StoreFullError(
+                f"{self._data_dir} has {(self._free_bytes or 0) >> 20} MiB left on its disk, the "
+                f"store keeps {self._min_free_bytes >> 20} MiB in reserve: make room, then try "
+                "again"
+            )
+
+    def has_room(self) -> bool:
+        """Whether the disk has more than the reserve; true when that cannot be told."""
         if self._data_dir is None:
-            return
+            return True
         now_s = time.monotonic()
         if self._free_bytes is None or now_s - self._looked_at_s >= RECHECK_S:
             self._looked_at_s = now_s
             try:
                 status = os.statvfs(self._data_dir)
             except OSError:
-                return  # no answer is no reason to refuse: the server may well be fine
+                return True
             self._free_bytes = status.f_bavail * status.f_frsize
-        if self._free_bytes < self._min_free_bytes:
-            raise StoreFullError(
-                f"{self._data_dir} has {self._free_bytes >> 20} MiB left on its disk, the store "
-                f"keeps {self._min_free_bytes >> 20} MiB in reserve: make room, then try again"
-            )
+        return self._free_bytes >= self._min_free_bytes

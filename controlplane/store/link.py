@@ -217,32 +217,50 @@ class Link:
         loop = asyncio.get_running_loop()
         backoff_s = FIRST_BACKOFF_S
         while True:
+            since_s = loop.time()
             try:
-                connection = await self._connect()
-            except (StoreSettingsError, VolatileStoreError) as exc:
-                self._note(exc, warn=first.done())
-                if not first.done():
-                    first.set_exception(exc)
+                await self._live(first)
             except StoreError as exc:
-                self._note(exc, warn=first.done())
-                self.address = self._first_address
-                if isinstance(exc, MovedError):
-                    self.address = self.address.moved(exc.host, exc.port)
-            else:
-                since_s = loop.time()
-                if not first.done():
-                    first.set_result(None)
-                await self._serve(connection)
-                if loop.time() - since_s > STEADY_S:
-                    backoff_s = FIRST_BACKOFF_S
+                self._note(exc, first)
+            except Exception as exc:
+                logger.exception("the store's connection failed in an unforeseen way")
+                self._note(StoreError(repr(exc)), first)
+            if loop.time() - since_s > STEADY_S:
+                backoff_s = FIRST_BACKOFF_S
             # Jitter: many processes lose the same server at the same moment.
             await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
             backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
 
-    def _note(self, exc: StoreError, *, warn: bool) -> None:
-        if warn and str(exc) != str(self._last_error):
+    async def _live(self, first: asyncio.Future[None]) -> None:
+        """One connection, from its opening to its end."""
+        connection = await self._connect()
+        self._connection = connection
+        self._last_error = None
+        self._up.set()
+        if not first.done():
+            first.set_result(None)
+        logger.info("connected to the store", extra={"address": str(self.address)})
+        try:
+            for callback in list(self._on_up):
+                callback()
+            await asyncio.shield(connection.lost)
+        finally:
+            self._up.clear()
+            self._connection = None
+            connection.abort("the store's client is closed")
+            await connection.lost
+        logger.info("the store's connection has ended", extra={"reason": connection.reason})
+
+    def _note(self, exc: StoreError, first: asyncio.Future[None]) -> None:
+        """Remember why there is no connection, and say so once."""
+        if first.done() and str(exc) != str(self._last_error):
             logger.warning("the store is away", extra={"error": str(exc)})
         self._last_error = exc
+        self.address = self._first_address
+        if isinstance(exc, MovedError):
+            self.address = self.address.moved(exc.host, exc.port)
+        if isinstance(exc, (StoreSettingsError, VolatileStoreError)) and not first.done():
+            first.set_exception(exc)
 
     async def _connect(self) -> Connection:
         return await open_connection(
@@ -255,18 +273,3 @@ class Link:
             on_message=self._on_message,
             timeout_s=self._call_timeout_s,
         )
-
-    async def _serve(self, connection: Connection) -> None:
-        """Let calls use the connection until it ends."""
-        self._connection = connection
-        self._last_error = None
-        self._up.set()
-        try:
-            for callback in list(self._on_up):
-                callback()
-            await asyncio.shield(connection.lost)
-        finally:
-            self._up.clear()
-            self._connection = None
-            connection.abort("the store's client is closed")
-        logger.info("the connection to the store has ended", extra={"address": str(self.address)})

@@ -101,12 +101,11 @@ async def commit(
         raise ValueError(f"{len(writes)} writes in one commit; at most {MAX_WRITES}")
     all_keys = [
         keys["meta"],
-        keys["recent"],
+        # The commit's own id makes a repetition after a lost connection run once.
+        keys[f"commit:{secrets.token_hex(8)}"],
         keys[f"lease:{fence.name}"] if fence else keys["meta"],
     ]
-    # The commit id makes a repetition after a lost connection run once.
     arguments: list[Argument] = [
-        secrets.token_hex(8),
         secrets.token_hex(8),
         fence.value if fence else "",
         keys["changes"],

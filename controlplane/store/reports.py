@@ -6,6 +6,7 @@ import msgspec
 
 from controlplane.model.reports import LoadReport
 from controlplane.store import scripts
+from controlplane.store.connection import Argument
 from controlplane.store.link import Link
 from controlplane.store.records import Keys
 
@@ -14,6 +15,12 @@ HOUR_MINUTES: Final = 60
 
 BUCKET_TTL_S: Final = 2 * 3600
 """A proton without a start for this long has no bucket left to keep."""
+
+PROTONS_PER_CALL: Final = 256
+"""Buckets of this many protons go in one call."""
+
+_Bucket = tuple[str, str, int]
+# Worker id, proton id, epoch minute.
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(LoadReport)
@@ -30,7 +37,7 @@ class HourlyCounts:
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
         self._keys = keys
-        self._written: dict[tuple[str, str, int], int] = {}
+        self._written: dict[_Bucket, int] = {}
 
     def forget_written(self) -> None:
         """Send everything again: the server may have lost what it acknowledged."""
@@ -39,8 +46,8 @@ class HourlyCounts:
     async def write(self, report: LoadReport) -> None:
         """Write the buckets that have changed."""
         worker = report.worker_id
-        present: set[tuple[str, str, int]] = set()
         changed: list[tuple[str, dict[int, int]]] = []
+        present: set[_Bucket] = set()
         for proton_id, load in report.protons.items():
             present.update((worker, proton_id, minute) for minute in load.starts_by_minute)
             news = {
@@ -50,16 +57,21 @@ class HourlyCounts:
             }
             if news:
                 changed.append((proton_id, news))
-        for proton_id, news in changed:
-            key = self._keys[f"hour:{proton_id}"]
-            fields: list[str | int] = []
+        for first in range(0, len(changed), PROTONS_PER_CALL):
+            await self._write(worker, changed[first : first + PROTONS_PER_CALL])
+        for bucket in [b for b in self._written if b[0] == worker and b not in present]:
+            del self._written[bucket]
+
+    async def _write(self, worker: str, changed: list[tuple[str, dict[int, int]]]) -> None:
+        arguments: list[Argument] = [BUCKET_TTL_S]
+        for _, news in changed:
+            arguments.append(len(news))
             for minute, starts in news.items():
-                fields += [f"{minute} {worker}", starts]
-            await self._link.call("HSET", key, *fields)
-            await self._link.call("EXPIRE", key, BUCKET_TTL_S)
+                arguments += [f"{minute} {worker}", starts]
+        hours = [self._keys[f"hour:{proton_id}"] for proton_id, _ in changed]
+        await self._link.run(scripts.HOURS, hours, *arguments)
+        for proton_id, news in changed:
             self._written.update({(worker, proton_id, m): n for m, n in news.items()})
-        for gone in [key for key in self._written if key[0] == worker and key not in present]:
-            del self._written[gone]
 
     async def buckets(self, proton_id: str, *, now_s: float) -> dict[int, int]:
         """Epoch minute to starts of all workers within the hour; older ones are deleted."""

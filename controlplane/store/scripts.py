@@ -6,7 +6,7 @@ may touch any of them, on Redis Cluster too.
     key                  type   holds
     -------------------  -----  -------------------------------------------------------------
     {ns}:meta            hash   rev, token (counters); epoch, prev, base, run; floor:<kind>
-    {ns}:recent          zset   ids of the last commits by revision: a repeated one runs once
+    {ns}:commit:<id>     str    revision of a commit of the last minute: a repeated one runs once
     {ns}:rec:<kind>      hash   record id -> "<version>:<JSON>"; version = revision of its write
     {ns}:chg:<kind>      zset   record id by the revision of its last change, deletes included
     {ns}:gone:<kind>     zset   deleted record ids by revision: the oldest are dropped, see floor
@@ -28,8 +28,9 @@ from typing import Final
 MAX_TOMBSTONES: Final = 10_000
 """Deletes remembered per kind. A reader that is further behind reads everything again."""
 
-RECENT_COMMITS: Final = 1000
-"""Commits that are recognised when they are repeated after a lost connection."""
+COMMIT_MEMORY_S: Final = 60
+"""How long a commit is recognised when it is repeated after a lost connection; longer than any
+call may take."""
 
 COUNTER_GAP: Final = 1_000_000
 """Smallest jump of the counters when the server has started again. They jump to the time in ms
@@ -71,17 +72,17 @@ return 1
 """)
 
 COMMIT: Final = Script(f"""
--- All writes or none. KEYS: meta, recent, lease, then rec, chg, gone of each kind, then journals.
--- ARGV: commit id, fresh epoch, fence or '', channel, number of writes, number of journal
--- entries; per write: index of its kind's first key, kind, id, expected version or '', JSON or
--- '' to delete; per entry: index of its key, entries to keep, entry.
-local meta, recent, lease = KEYS[1], KEYS[2], KEYS[3]
-local writes, entries = tonumber(ARGV[5]), tonumber(ARGV[6])
-local done = redis.call('ZSCORE', recent, ARGV[1])
+-- All writes or none. KEYS: meta, commit, lease, then rec, chg, gone of each kind, then journals.
+-- ARGV: fresh epoch, fence or '', channel, number of writes, number of journal entries; per
+-- write: index of its kind's first key, kind, id, expected version or '', JSON or '' to delete;
+-- per entry: index of its key, entries to keep, entry.
+local meta, commit, lease = KEYS[1], KEYS[2], KEYS[3]
+local writes, entries = tonumber(ARGV[4]), tonumber(ARGV[5])
+local done = redis.call('GET', commit)
 if done then return {{'ok', done}} end
-if ARGV[3] ~= '' and redis.call('GET', lease) ~= ARGV[3] then return {{'fenced'}} end
+if ARGV[2] ~= '' and redis.call('GET', lease) ~= ARGV[2] then return {{'fenced'}} end
 for w = 0, writes - 1 do
-  local at = 7 + w * 5
+  local at = 6 + w * 5
   local expected = ARGV[at + 3]
   if expected ~= '' then
     local old = redis.call('HGET', KEYS[tonumber(ARGV[at])], ARGV[at + 2])
@@ -91,7 +92,7 @@ for w = 0, writes - 1 do
 end
 local rev
 if writes > 0 then
-  if redis.call('HSETNX', meta, 'epoch', ARGV[2]) == 1 then
+  if redis.call('HSETNX', meta, 'epoch', ARGV[1]) == 1 then
     redis.call('HSET', meta, 'prev', '', 'base', '0')
   end
   rev = string.format('%.0f', redis.call('HINCRBY', meta, 'rev', 1))
@@ -99,7 +100,7 @@ else
   rev = redis.call('HGET', meta, 'rev') or '0'
 end
 for w = 0, writes - 1 do
-  local at = 7 + w * 5
+  local at = 6 + w * 5
   local key, kind, id, value = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2], ARGV[at + 4]
   local rec, chg, gone = KEYS[key], KEYS[key + 1], KEYS[key + 2]
   if value ~= '' then
@@ -118,15 +119,14 @@ for w = 0, writes - 1 do
   end
 end
 for e = 0, entries - 1 do
-  local at = 7 + writes * 5 + e * 3
+  local at = 6 + writes * 5 + e * 3
   local journal = KEYS[tonumber(ARGV[at])]
   redis.call('LPUSH', journal, ARGV[at + 2])
   redis.call('LTRIM', journal, 0, tonumber(ARGV[at + 1]) - 1)
   redis.call('EXPIRE', journal, {JOURNAL_TTL_S})
 end
-redis.call('ZADD', recent, rev, ARGV[1])
-redis.call('ZREMRANGEBYRANK', recent, 0, -{RECENT_COMMITS + 1})
-if writes > 0 then redis.call('PUBLISH', ARGV[4], rev) end
+redis.call('SET', commit, rev, 'EX', {COMMIT_MEMORY_S})
+if writes > 0 then redis.call('PUBLISH', ARGV[3], rev) end
 return {{'ok', rev}}
 """)
 
@@ -185,6 +185,19 @@ redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', expires) .. ARGV[3])
 return 1
 """)
 
+HOURS: Final = Script("""
+-- Starts by minute. KEYS: hour of each proton. ARGV: ttl in s, then per key the number of its
+-- fields, and the fields and counts.
+local at = 2
+for k = 1, #KEYS do
+  local last = at + tonumber(ARGV[at]) * 2
+  redis.call('HSET', KEYS[k], unpack(ARGV, at + 1, last))
+  redis.call('EXPIRE', KEYS[k], ARGV[1])
+  at = last + 1
+end
+return 1
+""")
+
 FORGET: Final = Script("""
 -- KEYS: reports. ARGV: worker id.
 redis.set_repl(redis.REPL_NONE)
@@ -218,4 +231,4 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV
 return redis.call('PUBLISH', ARGV[2], ARGV[1])
 """)
 
-ALL: Final = (OPEN, COMMIT, FOLLOW, ACQUIRE, RELEASE, REPORT, FORGET, COLLECT, WAKE)
+ALL: Final = (OPEN, COMMIT, FOLLOW, ACQUIRE, RELEASE, REPORT, HOURS, FORGET, COLLECT, WAKE)

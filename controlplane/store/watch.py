@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 POLL_S: Final = 0.8
 """Time between looks without a hint: a missed one is found within a second."""
+PAUSE_S: Final = 0.005
+"""Least time between looks: a storm of writes becomes batches, and costs each process little."""
 
 _Records = dict[type[Record], dict[str, Record]]
 _Versions = dict[type[Record], dict[str, int]]
@@ -166,6 +168,10 @@ class Mirror:
                 if self.healthy:
                     logger.warning("the copy is no longer fresh", extra={"error": str(exc)})
                 self.healthy = False
+            except Exception:
+                logger.exception("following the store failed in an unforeseen way")
+                self.healthy = False
+            await asyncio.sleep(PAUSE_S)
 
     async def _sync(self) -> None:
         delta = await self._follower.read()

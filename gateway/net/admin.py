@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 
 from controlplane import __version__
 from controlplane.store.client import Store
-from gateway.core.load import CLASSES, bucket
+from gateway.core.load import CLASSES, LoadMeter, bucket
 from gateway.net.routes import ProtonRoute, Routes
 from gateway.net.worker import Worker
 
@@ -38,6 +38,21 @@ _COUNTERS = (
 _GAUGES = (
     ("gateway_requests_in_flight", "Requests sent to a replica and not finished.", "in_flight"),
     ("gateway_requests_queued", "Requests that wait for a replica.", "queued"),
+)
+
+_FINISHED = "gateway_requests_finished_total"
+_DURATION = "gateway_request_duration_seconds"
+
+
+def _header(name: str, text: str, kind: str) -> str:
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
+
+
+_HEADERS = (
+    *(_header(name, text, "counter") for name, text, _ in _COUNTERS),
+    *(_header(name, text, "gauge") for name, text, _ in _GAUGES),
+    _header(_FINISHED, "Requests that ended, by how.", "counter"),
+    _header(_DURATION, "From a request's head to its last byte.", "histogram"),
 )
 
 
@@ -120,24 +135,18 @@ class Admin:
 
     def render(self) -> Iterator[str]:
         """All of the gateway's own metrics, a small piece at a time."""
-        worker = self._worker
-        label = f'worker="{worker.settings.worker_index}"'
-        protons = [*self._routes.protons.values(), *self._routes.retired.values()]
-        seen = [proton for proton in protons if proton.meter.started]
-        now_s = worker.monotonic()
-        for proton in seen:
-            proton.meter.advance(now_s)
-        labels = {
-            proton.id: f'{{{label},workload="{proton.workload_id}",proton="{proton.id}"'
-            for proton in seen
-        }
-        for families, kind in ((_COUNTERS, "counter"), (_GAUGES, "gauge")):
-            for name, text, slot in families:
-                yield f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
-                for proton in seen:
-                    yield f"{name}{labels[proton.id]}}} {getattr(proton.meter, slot)}\n"
-        yield from _finished(seen, labels)
-        yield from _durations(seen, labels)
+        label = f'worker="{self._worker.settings.worker_index}"'
+        families: list[list[str]] = [[header] for header in _HEADERS]
+        for proton in [*self._routes.protons.values(), *self._routes.retired.values()]:
+            if proton.meter.started:
+                # All of a proton's numbers at one moment: requests that come and go between the
+                # pieces of a page must not make them disagree.
+                proton.meter.advance(self._worker.monotonic())
+                for lines, text in zip(families, _samples(proton, label), strict=True):
+                    lines.append(text)
+                yield ""
+        for lines in families:
+            yield from lines
         yield from self._endpoints(label)
         yield from self._own(label)
 
@@ -179,26 +188,28 @@ class Admin:
         yield f'{name}{{{label},version="{__version__}"}} 1\n'
 
 
-def _finished(protons: list[ProtonRoute], labels: dict[str, str]) -> Iterator[str]:
-    name = "gateway_requests_finished_total"
-    yield f"# HELP {name} Requests that ended, by how.\n# TYPE {name} counter\n"
-    for proton in protons:
-        for kind, value in zip(CLASSES, proton.meter.finished, strict=True):
-            yield f'{name}{labels[proton.id]},class="{kind}"}} {value}\n'
+def _samples(proton: ProtonRoute, label: str) -> Iterator[str]:
+    """One proton's lines of every family, in the order of `_HEADERS`."""
+    meter = proton.meter
+    labels = f'{{{label},workload="{proton.workload_id}",proton="{proton.id}"'
+    for name, _, slot in (*_COUNTERS, *_GAUGES):
+        yield f"{name}{labels}}} {getattr(meter, slot)}\n"
+    yield "".join(
+        f'{_FINISHED}{labels},class="{kind}"}} {value}\n'
+        for kind, value in zip(CLASSES, meter.finished, strict=True)
+    )
+    yield "".join(_durations(meter, labels))
 
 
-def _durations(protons: list[ProtonRoute], labels: dict[str, str]) -> Iterator[str]:
-    name = "gateway_request_duration_seconds"
-    yield f"# HELP {name} From a request's head to its last byte.\n# TYPE {name} histogram\n"
-    for proton in protons:
-        histogram = sorted(proton.meter.response_time.items())
-        total = at = 0
-        for edge, index in _BOUNDS:
-            while at < len(histogram) and histogram[at][0] < index:
-                total += histogram[at][1]
-                at += 1
-            yield f'{name}_bucket{labels[proton.id]},le="{edge}"}} {total}\n'
-        total += sum(count for _, count in histogram[at:])
-        yield f'{name}_bucket{labels[proton.id]},le="+Inf"}} {total}\n'
-        yield f"{name}_count{labels[proton.id]}}} {total}\n"
-        yield f"{name}_sum{labels[proton.id]}}} {proton.meter.response_seconds}\n"
+def _durations(meter: LoadMeter, labels: str) -> Iterator[str]:
+    histogram = sorted(meter.response_time.items())
+    total = at = 0
+    for edge, index in _BOUNDS:
+        while at < len(histogram) and histogram[at][0] < index:
+            total += histogram[at][1]
+            at += 1
+        yield f'{_DURATION}_bucket{labels},le="{edge}"}} {total}\n'
+    total += sum(count for _, count in histogram[at:])
+    yield f'{_DURATION}_bucket{labels},le="+Inf"}} {total}\n'
+    yield f"{_DURATION}_count{labels}}} {total}\n"
+    yield f"{_DURATION}_sum{labels}}} {meter.response_seconds}\n"

@@ -22,7 +22,7 @@ async def filled(store):
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_replies_never_mix_when_callers_are_cancelled_by_the_hundred(filled, seed):
-    chance = random.Random(seed)  # noqa: S311 - which callers go is to be repeatable
+    chance = random.Random(seed)
 
     async def read(number: int) -> tuple[int, str]:
         found = await filled.get(User, record_id(number))

@@ -89,7 +89,9 @@ async def test_a_socket_directory_that_is_not_ours_is_refused(make, tmp_path):
         await server.start()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux (parent-death signal)")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="needs Linux (parent-death signal)"
+)
 async def test_it_dies_with_its_parent(server_binary, tmp_path):
     program = (
         "import sys, time; from pathlib import Path;"

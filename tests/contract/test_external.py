@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from controlplane.model.people import User
-from controlplane.model.reports import LoadReport
+from controlplane.model.reports import LoadReport, ProtonLoad
 from controlplane.model.sections import StoreSettings
 from controlplane.store.client import Put, Store
 from controlplane.store.errors import (
@@ -21,7 +21,7 @@ from controlplane.store.watch import Mirror
 from tests.fakes.people import record_id, user
 from tests.fakes.redis_server import ExternalServer, free_port
 from tests.fakes.tools import require_tool
-from tests.fakes.waiting import DEADLINE_S, until
+from tests.fakes.waiting import DEADLINE_S
 
 DURABLE = ("--appendonly", "yes", "--save", "")
 
@@ -258,8 +258,12 @@ async def test_the_reserve_on_the_disk_refuses_records_and_lets_the_rest_through
             await store.put(user())
         with pytest.raises(StoreFullError):
             await store.append("j", b"x", keep=1)
-        report = LoadReport(worker_id="w", sent_at=0, clock_s=0, revision=0)
+        load = ProtonLoad(workload_id="w", starts_by_minute={7: 3})
+        report = LoadReport(worker_id="w", sent_at=0, clock_s=0, revision=0, protons={"p": load})
         await store.publish_report(report, ttl_s=60)
         assert await store.collect_reports() == [report]
+        assert await store.hourly_starts("p", now_s=7 * 60) == 0
+        store._guard._min_free_bytes = 1  # somebody made room
+        await store.publish_report(report, ttl_s=60)
+        assert await store.hourly_starts("p", now_s=7 * 60) == 3
         assert await store.acquire("autoscaler", "a", ttl_s=60) is not None
-        await until(lambda: store.available)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from controlplane.model.people import Token, User
+from controlplane.store.changes import Delta
 from controlplane.store.client import Delete, Put, Store
 from controlplane.store.errors import StoreUnavailableError
 from controlplane.store.watch import Change, Mirror
@@ -184,6 +185,22 @@ async def test_a_callback_that_fails_stops_neither_the_others_nor_the_mirror(sto
     await mirror.reached(await store.put(user(2)))
     assert len(heard) == 2
     assert "a callback of the mirror failed" in caplog.text
+
+
+async def test_a_mirror_outlives_an_unforeseen_failure(store, second, caplog):
+    mirror = Mirror(second, [User], poll_s=0.01)
+    await mirror.start()
+    read = mirror._follower.read
+
+    async def fail() -> Delta:
+        mirror._follower.read = read
+        raise ValueError("a bug")
+
+    mirror._follower.read = fail
+    await until(lambda: "unforeseen" in caplog.text)
+    await mirror.reached(await store.put(user()))
+    assert mirror.healthy
+    await mirror.stop()
 
 
 async def test_two_mirrors_converge_under_concurrent_writers(store, second):

@@ -297,6 +297,17 @@ def test_a_wake_up_ends_idleness():
     assert view_of(seen, 60.0).idle_s == 5
 
 
+def test_activity_and_speech_can_be_asked_for():
+    seen = windows()
+    assert not seen.speaks(now_s=0.0)
+    watch(seen, 10, 1)
+    assert seen.speaks(now_s=10.0)
+    assert not seen.speaks(now_s=15.1)
+    assert seen.active_since(P, since_s=10.0)
+    assert not seen.active_since(P, since_s=10.5)
+    assert not seen.active_since("b" * 24, since_s=0.0)
+
+
 def test_load_now_is_not_idle():
     seen = windows()
     watch(seen, 60, 1)

@@ -32,6 +32,7 @@ def row(at_s: float, phase: str, **fields) -> Row:
             "wanted": 0,
             "ready": 0,
             "replicas": 0,
+            "decision": "stays at 0 replicas",
             "reason": "idle",
             "p50_ms": None,
             "p95_ms": None,

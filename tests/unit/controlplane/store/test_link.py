@@ -74,3 +74,21 @@ def test_a_closed_link_refuses_calls(tmp_path):
         assert not link.available
 
     run_virtual(scenario())
+
+
+def test_an_unforeseen_failure_is_logged_and_tried_again(tmp_path, caplog):
+    class BrokenLink(CountingLink):
+        async def _connect(self) -> Connection:
+            self.attempts += 1
+            raise ValueError("a bug")
+
+    async def scenario() -> int:
+        link = BrokenLink(
+            parse_url("unix:///x.sock"), client_name="test", meta_key="m", call_timeout_s=5
+        )
+        with pytest.raises(StoreUnavailableError, match="a bug"):
+            await link.open(timeout_s=10)
+        return link.attempts
+
+    assert run_virtual(scenario()) > 5
+    assert "unforeseen" in caplog.text
