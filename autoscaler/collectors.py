@@ -32,6 +32,7 @@ class Collector:
     def __init__(
         self,
         store: Store,
+        reconciler: Reconciler,
         settings: AutoscalerSettings,
         *,
         clock: Callable[[], float],
@@ -40,12 +41,14 @@ class Collector:
         """Begin with nothing known.
 
         Args:
-            store: The store.
+            store: Where gateways report.
+            reconciler: Measures CPU, and is told the load of its replicas.
             settings: Windows and ages.
             clock: Monotonic seconds.
             wall: Epoch seconds.
         """
         self._store = store
+        self._reconciler = reconciler
         self._clock = clock
         self._wall = wall
         self._hours: dict[str, _Hour] = {}
@@ -55,7 +58,7 @@ class Collector:
             max_age_s=settings.report_max_age_s,
         )
 
-    async def collect(self, reconciler: Reconciler) -> None:
+    async def collect(self) -> None:
         """Take what the gateway workers report, and tell the reconciler about its replicas.
 
         Raises:
@@ -64,7 +67,7 @@ class Collector:
         reports = await self._store.collect_reports()
         now_s = self._clock()
         self.windows.observe(reports, now_s=now_s)
-        reconciler.set_load(
+        self._reconciler.set_load(
             self.windows.in_flight_by_replica(now_s=now_s),
             acknowledged_revision=self.windows.acknowledged_revision(now_s=now_s),
         )
@@ -100,10 +103,10 @@ class Collector:
         proton: Proton,
         scaling: Scaling,
         replicas: Sequence[Replica],
-        reconciler: Reconciler,
         *,
         woken: bool,
         failure: Failure | None,
+        now_s: float,
     ) -> Observation:
         """Put together what is known of one proton now; nothing is read from anywhere."""
         wall_s = self._wall()
@@ -113,11 +116,11 @@ class Collector:
             at=wall_s,
             ready=sum(1 for r in replicas if r.phase is ReplicaPhase.READY),
             pending=sum(1 for r in replicas if r.phase in _PENDING),
-            load=self.windows.view(proton.id, now_s=self._clock()),
+            load=self.windows.view(proton.id, now_s=now_s),
             per_hour=hourly_rate(hour.starts_by_minute, at=wall_s, created_at=proton.created_at)
             if hour is not None
             else None,
-            cpu_percent=tuple(reconciler.cpu_percent(proton.id)) if CPU in metrics else (),
+            cpu_percent=tuple(self._reconciler.cpu_percent(proton.id)) if CPU in metrics else (),
             woken=woken,
             given_up=failure.message if failure is not None and failure.sticky else None,
         )

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from autoscaler.errors import LeadershipLostError
 from autoscaler.leadership import Leadership
 from autoscaler.loop import DecisionLoop
+from autoscaler.news import News
 from autoscaler.reconcilers.base import Reconciler, ReplicaWriter
 from autoscaler.records import StoreReplicaWriter
 from autoscaler.telemetry import AdminServer, Telemetry
@@ -71,6 +72,7 @@ class Autoscaler:
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._loop: DecisionLoop | None = None
+        self._news: News | None = None
         self._mirror = Mirror(store, [Proton, Replica, Scale])
         self._mirror.subscribe(self._on_records)
         self._telemetry = Telemetry(flap_window_s=settings.stable_window_s)
@@ -122,19 +124,22 @@ class Autoscaler:
             await self._admin.stop()
 
     async def _term(self) -> None:
+        news = self._news = News()
+        reconciler = self._make_reconciler(StoreReplicaWriter(self._leadership), news.on_replicas)
         loop = DecisionLoop(
             self._store,
             self._mirror,
-            self._leadership,
-            self._settings,
-            self._telemetry,
+            leadership=self._leadership,
+            reconciler=reconciler,
+            news=news,
+            settings=self._settings,
+            telemetry=self._telemetry,
             new_id=self._new_id,
             clock=self._clock,
             wall=self._wall,
         )
-        reconciler = self._make_reconciler(StoreReplicaWriter(self._leadership), loop.on_replicas)
         keeper = asyncio.create_task(self._leadership.keep(), name="lease")
-        deciding = asyncio.create_task(loop.run(reconciler), name="decisions")
+        deciding = asyncio.create_task(loop.run(), name="decisions")
         self._loop = loop
         self._telemetry.leading.set(1)
         try:
@@ -146,7 +151,7 @@ class Autoscaler:
             if self._leadership.in_term:
                 await self._write_last(loop)
         finally:
-            self._loop = None
+            self._loop = self._news = None
             self._telemetry.leading.set(0)
             await _cancel(deciding)
             await _cancel(keeper)
@@ -185,7 +190,7 @@ class Autoscaler:
     async def _write_last(self, loop: DecisionLoop) -> None:
         try:
             async with asyncio.timeout(_LAST_WRITES_S):
-                await loop.write_all()
+                await loop.writer.write_all()
         except (StoreError, LeadershipLostError, TimeoutError) as exc:
             logger.warning("the last decisions were not written", extra={"error": str(exc)})
 
@@ -203,8 +208,8 @@ class Autoscaler:
             await _cancel(task)
 
     def _on_records(self, changes: list[Change]) -> None:
-        if self._loop is not None:
-            self._loop.on_records(changes)
+        if self._news is not None:
+            self._news.on_records(changes)
 
 
 async def _cancel(task: asyncio.Task[T]) -> None:

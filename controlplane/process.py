@@ -36,7 +36,7 @@ def read_settings(
             file = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as exc:
             raise SettingsError(f"config file {path}: {exc.strerror}") from exc
-        except tomllib.TOMLDecodeError as exc:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
             raise SettingsError(f"config file {path}: not valid TOML: {exc}") from exc
     return resolve(file=file, environ=os.environ, flags=flags)
 

@@ -113,7 +113,7 @@ class DemoRun:
             )
             try:
                 await self._send(client, start_s)
-                await asyncio.gather(*self._tasks)
+                await self._await_answers()
                 await self._quiet(loop, start_s)
             finally:
                 sampling.cancel()
@@ -140,6 +140,19 @@ class DemoRun:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    async def _await_answers(self) -> None:
+        """Wait for what is still open, but not beyond the limit of the whole demo."""
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=self._limit_s() - time.monotonic())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _limit_s(self) -> float:
+        """When the demo must begin to stop; the event loop's clock is the same one."""
+        return self._began_s + MAX_SECONDS - _STOP_RESERVE_S
+
     async def _finish(self, sending: Coroutine[Any, Any, Outcome]) -> None:
         outcome = await sending
         self.story.outcomes.append(outcome)
@@ -148,7 +161,7 @@ class DemoRun:
     async def _quiet(self, loop: asyncio.AbstractEventLoop, start_s: float) -> None:
         """Wait until no replica has existed for a moment; longer than planned where allowed."""
         planned_s = start_s + self.story.phases[-1].end_s
-        limit_s = self._began_s + MAX_SECONDS - _STOP_RESERVE_S
+        limit_s = self._limit_s()
         while loop.time() < max(planned_s, min(planned_s + self._seconds / 2, limit_s)):
             recent = [r for r in self.story.rows if r.at_s > loop.time() - start_s - _AT_ZERO_S]
             quiet_s = self.story.phases[-1].start_s + _AT_ZERO_S

@@ -118,7 +118,7 @@ class GatewaySettings:
     access_log_sample_ratio: float = 1.0
     """Share of the lines that `all` writes, 0 to 1."""
     forwarded_trusted: bool = False
-    """Keep the client's X-Forwarded-* and Forwarded (behind a proxy of yours) instead of dropping."""
+    """Keep the client's X-Forwarded-* and Forwarded: only behind a proxy of yours."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""

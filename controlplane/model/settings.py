@@ -7,6 +7,7 @@ unknown keys are refused before anything starts. Pure: callers read the file and
 """
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import msgspec
 from controlplane.model.sections import Settings
 
 ENV_PREFIX = "TIDEGATE_"
+_LAST_PORT = 65_535
 
 NOT_SETTINGS = frozenset({"TIDEGATE_TOKEN", "TIDEGATE_API_URL", "TIDEGATE_CONFIG"})
 """Environment variables of the CLI that share the prefix."""
@@ -117,9 +119,20 @@ def _convert(raw: object, hint: object, *, where: str, via: str) -> object:
     if raw == "" and types.NoneType in typing.get_args(hint):
         return None
     try:
-        return msgspec.convert(raw, hint, strict=not isinstance(raw, str))
+        value = msgspec.convert(raw, hint, strict=not isinstance(raw, str))
     except msgspec.ValidationError as exc:
         raise SettingsError(f"{where} ({via}): {raw!r} does not fit: {exc}") from exc
+    if isinstance(value, int | float):
+        _check_number(value, where=where, via=via)
+    return value
+
+
+def _check_number(value: float, *, where: str, via: str) -> None:
+    """No setting is negative, endless or not a number, and ports end at 65535."""
+    highest = _LAST_PORT if where.endswith("port") else math.inf
+    if not 0 <= value <= highest or value == math.inf:
+        limit = f" and at most {highest}" if highest < math.inf else ""
+        raise SettingsError(f"{where} ({via}): {value!r} is out of range, at least 0{limit}")
 
 
 def _to_text(value: object) -> str:

@@ -88,7 +88,7 @@ class Workload(Record, frozen=True, kw_only=True):
     runtime: Runtime
     desired: Desired = Desired.RUNNING
     active_proton_id: str | None = None
-    roles: dict[str, AccessRole] = {}
+    roles: dict[str, AccessRole] = msgspec.field(default_factory=dict)
     """User id to role. The creator is an owner from the start."""
     use_case_id: str | None = None
     creator_id: str

@@ -54,6 +54,6 @@ def error_from_reply(text: str) -> StoreError:
         return StoreFullError(f"the store's server refuses writes: {text}")
     if code in _UNAVAILABLE:
         return StoreUnavailableError(f"the store's server is not ready: {text}")
-    if code in _SETTINGS:
+    if code in _SETTINGS or "ACL failure in script" in text:
         return StoreSettingsError(f"the store's server refuses us: {text}")
     return StoreError(text)

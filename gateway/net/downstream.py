@@ -19,7 +19,12 @@ _LINGER_S = 5.0
 _PIPELINE_BYTES = 65_536
 """Requests read ahead while one is being answered; beyond it we stop reading."""
 
-_IDLE, _HEAD, _SLOT, _BODY, _RESPONSE, _STREAM, _LINGER = range(7)
+_FIRST_S = 1.0
+"""How long a draining worker waits for a connection's first request. It is on its way: clients
+connect when they have one, and do not repeat it when the connection was new. A second is a slow
+network's round trip, or a lost packet."""
+
+_FIRST, _IDLE, _HEAD, _SLOT, _BODY, _RESPONSE, _STREAM, _LINGER = range(8)
 
 
 class DownstreamProtocol(asyncio.Protocol):
@@ -71,7 +76,7 @@ class DownstreamProtocol(asyncio.Protocol):
         self._timer_at_s = math.inf
         """When the timer fires; infinite without one."""
         self._deadline_s = 0.0
-        self._waiting_for = _IDLE
+        self._waiting_for = _FIRST
         self._buffer = b""
         self._paused = False
         self._lost = False
@@ -98,7 +103,7 @@ class DownstreamProtocol(asyncio.Protocol):
             f"Forwarded: for={node};proto=http\r\n"
         ).encode()
         self._worker.clients.add(self)
-        self._expect(self._worker.settings.keep_alive_timeout_s, _IDLE)
+        self._expect(self._worker.settings.keep_alive_timeout_s, _FIRST)
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client: a head, a body, read-ahead, or a tunnel's."""
@@ -291,7 +296,11 @@ class DownstreamProtocol(asyncio.Protocol):
     def drain(self) -> None:
         """The worker is shutting down: end now if idle, else after the live exchange."""
         self.keep_alive = False
-        if self._exchange is None and not self._lost and not self._buffer:
+        if self._exchange is not None or self._lost or self._buffer:
+            return
+        if self._waiting_for == _FIRST:
+            self._expect(_FIRST_S, _FIRST)
+        else:
             self.transport.close()
 
     # ---- heads

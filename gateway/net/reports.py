@@ -45,10 +45,11 @@ class Reporter:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        with contextlib.suppress(StoreError):
-            await self._store.publish_report(
-                self.report(), ttl_s=self._worker.settings.report_ttl_s
-            )
+        if self._store.available:  # else the call would hold the worker's end up for its timeout
+            with contextlib.suppress(StoreError):
+                await self._store.publish_report(
+                    self.report(), ttl_s=self._worker.settings.report_ttl_s
+                )
 
     def wake(self, proton: ProtonRoute) -> None:
         """Somebody waits for a slot of this proton: tell the autoscaler now."""

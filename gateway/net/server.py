@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Iterator
 
 from controlplane.model.sections import Settings
 from controlplane.store.client import Store
@@ -20,6 +21,8 @@ from gateway.net.worker import Worker
 
 _BACKLOG = 4096
 _DRAIN_LOOK_S = 0.02
+_TURNS = 10
+_NOTICE_S = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -75,14 +78,16 @@ class GatewayServer:
             admin_port = settings.admin_port + settings.worker_index if settings.admin_port else 0
             admin_port = await admin.start(settings.admin_host, admin_port)
             listener = listen(settings.host, settings.port)
-            server = await loop.create_server(lambda: DownstreamProtocol(dispatcher), sock=listener)
+            server = await loop.create_server(
+                lambda: DownstreamProtocol(dispatcher), sock=listener, backlog=_BACKLOG
+            )
             reporter.start()
             admin.serving = True
             host, port = listener.getsockname()[:2]
             log.info("listening", extra={"host": host, "port": port, "admin_port": admin_port})
             try:
                 await self._stop.wait()
-                await self._drain(worker, server)
+                await self._drain(dispatcher, server, listener)
             finally:
                 server.close()
                 await reporter.stop()
@@ -92,18 +97,28 @@ class GatewayServer:
                 worker.access_log.close()
             log.info("stopped")
 
-    async def _drain(self, worker: Worker, server: asyncio.Server) -> None:
-        settings = self._settings
+    async def _drain(
+        self, dispatcher: Dispatcher, server: asyncio.Server, listener: socket.socket
+    ) -> None:
+        settings, worker = self._settings, dispatcher.worker
         worker.draining = True
         log.info("draining", extra={"exchanges": worker.exchanges})
         if settings.lame_duck_s:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), settings.lame_duck_s)
-        # One turn of the loop first: connections that the kernel has already accepted for us
-        # would be reset by closing the listener.
-        await asyncio.sleep(0.01)
+        # Connections that the kernel has already accepted for us would be reset by closing the
+        # listener, and those with unread requests by closing them: take and read what is there.
+        waiting = list(_accepted(listener))
         server.close()
-        await asyncio.sleep(0)
+        for sock in waiting:
+            with contextlib.suppress(OSError):  # it may be gone again
+                await dispatcher.loop.connect_accepted_socket(
+                    lambda: DownstreamProtocol(dispatcher), sock
+                )
+        # Answers say that the connection ends: clients in full swing are told by the next one,
+        # instead of by an end that crosses with their next request.
+        await asyncio.sleep(_NOTICE_S)
+        await _turns()
         for client in list(worker.clients):
             if isinstance(client, DownstreamProtocol):
                 client.drain()
@@ -118,6 +133,21 @@ class GatewayServer:
             if isinstance(client, DownstreamProtocol):
                 client.abort()
         await asyncio.sleep(0.01)
+
+
+def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait in the listener's queue."""
+    with contextlib.suppress(OSError):  # BlockingIOError: no more; others: no more of use
+        while True:
+            sock, _ = listener.accept()
+            sock.setblocking(False)
+            yield sock
+
+
+async def _turns() -> None:
+    """Let the loop poll often enough to set a connection up and read from it."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 def listen(host: str, port: int) -> socket.socket:

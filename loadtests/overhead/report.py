@@ -16,6 +16,10 @@ HEAD = (
 )
 
 
+UNDISTURBED_RATIO = 0.8
+"""Share of its core that a saturated proxy gets on a machine of its own, at least."""
+
+
 def rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """One row of display text per measured proxy."""
     return [
@@ -42,7 +46,16 @@ def as_text(result: Mapping[str, Any]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table
     ]
-    return "\n".join([*lines, "", *_ratio_lines(result), *_missing_lines(result), _where(result)])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            *_ratio_lines(result),
+            *_neighbour_lines(result),
+            *_missing_lines(result),
+            _where(result),
+        ]
+    )
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
@@ -65,7 +78,7 @@ def as_markdown(result: Mapping[str, Any]) -> str:
         *body,
         "",
         *[f"* {line}" for line in _ratio_lines(result)],
-        *[f"* {line}" for line in _missing_lines(result)],
+        *[f"* {line}" for line in (*_neighbour_lines(result), *_missing_lines(result))],
         f"* {_rounds(result)}",
         f"* {_where(result)}",
         "",
@@ -81,6 +94,17 @@ def _ratio_lines(result: Mapping[str, Any]) -> list[str]:
         f"CPU per request against {name}: {value:.2f} times "
         f"({result['ratio_spread'][name][0]:.2f}..{result['ratio_spread'][name][1]:.2f} by round)"
         for name, value in result["ratio"].items()
+    ]
+
+
+def _neighbour_lines(result: Mapping[str, Any]) -> list[str]:
+    """A warning when no proxy could have its core: under full load it should be near 100 %."""
+    most = max(case["busy_ratio"]["median"] for case in result["cases"])
+    if most >= UNDISTURBED_RATIO:
+        return []
+    return [
+        f"Others used this machine meanwhile: no proxy got more than {most:.0%} of its core. "
+        "Ratios hold roughly, rates and latencies do not."
     ]
 
 

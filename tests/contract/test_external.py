@@ -1,12 +1,16 @@
 """Somebody else's server: what it must keep, whom it lets in, what happens when it is full."""
 
 import asyncio
+import re
 import resource
 import subprocess
+from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from controlplane import store as store_package
 from controlplane.model.people import User
 from controlplane.model.reports import LoadReport, ProtonLoad
 from controlplane.model.sections import StoreSettings
@@ -100,6 +104,36 @@ async def test_missing_rights_on_channels_are_an_error_and_mix_no_replies(tmp_pa
         assert await asyncio.gather(*pings) == [b"%d" % n for n in range(20)]
         with pytest.raises(StoreSettingsError, match="NOPERM"):
             await starting
+
+
+async def test_the_rights_that_the_readme_names_are_enough(tmp_path, server_binary):
+    readme = Path(store_package.__file__).with_name("README.md").read_text()
+    named = re.findall(r"`([~&+][^`]+)`", readme.partition("What the server must allow")[2])
+    rights = ("--user", "us", "on", ">pw", *" ".join(named).split())
+    async with (
+        ExternalServer(tmp_path, *DURABLE, *rights, binary=server_binary) as server,
+        await connect(server.url("us:pw@")) as store,
+        aclosing(store.wakes()) as wakes,
+    ):
+        mirror = Mirror(store, [User])
+        await mirror.start()
+        lease = await store.acquire("autoscaler", "a", ttl_s=60)
+        await mirror.reached(await store.put(user(), fence=lease))
+        await mirror.reached(await store.delete(User, record_id(1)))
+        await store.append("j", b"x", keep=1)
+        assert await store.read_journal("j") == ([b"x"], 1)
+        await store.drop_journal("j")
+        load = ProtonLoad(workload_id="w", starts_by_minute={7: 3, 8: 1})
+        report = LoadReport(worker_id="w", sent_at=0, clock_s=0, revision=0, protons={"p": load})
+        await store.publish_report(report, ttl_s=60)
+        assert await store.collect_reports() == [report]
+        assert await store.hourly_starts("p", now_s=67 * 60) == 1
+        await store.forget_worker("w")
+        await store.wake("p")
+        assert await anext(wakes) == "p"
+        await store.release(lease)
+        await store.ping()
+        await mirror.stop()
 
 
 async def test_databases_are_apart(tmp_path, server_binary):

@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from controlplane.store.parent_death import die_with_parent
+
 DEADLINE_S = 60.0
 COMMAND = [sys.executable, "-P", "-m", "controlplane.cli"]
 
@@ -199,6 +201,8 @@ def start_up(data_dir: Path, *arguments: str, settings: Sequence[str] = ()) -> U
         text=True,
         env=clean_environ(),
         start_new_session=True,
+        # A test run that is killed leaves nothing behind.
+        preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one prctl call
     )
     up = Up(data_dir=data_dir, process=process)
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
 from urllib.parse import urlsplit
 
 import httptools
@@ -48,6 +47,7 @@ class Line(asyncio.Protocol):
         self.own_answer = False
         """The gateway answered in the replica's place."""
         self.keep_alive = True
+        self.answers = 0
         self._tunnel = False
         self._parser = httptools.HttpResponseParser(self)
         self._wanted = Stage.NOTHING
@@ -110,6 +110,7 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.touched = True
+        self.answers += 1
         if self._tunnel:
             self._come(Stage.WHOLE)
             return
@@ -117,7 +118,6 @@ class Line(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._tunnel = True
-            self.stage = Stage.NOTHING  # the parser took the head for a whole answer
             self._come(Stage.BEGUN)
 
     # -- the parser calls
@@ -134,16 +134,225 @@ class Line(asyncio.Protocol):
         self._come(Stage.BEGUN)
 
     def on_message_complete(self) -> None:
-        self._come(Stage.INTERIM if self.status == 100 else Stage.WHOLE)
+        if self.status == 100:
+            self._come(Stage.INTERIM)
+        elif self.status != 101:
+            self._come(Stage.WHOLE)
 
     def _come(self, stage: Stage) -> None:
-        if stage > self.stage:
-            self.stage = stage
-            if stage >= self._wanted and self.status != 101:
-                self._wake()
-            elif self.status == 101 and self._tunnel and stage >= self._wanted:
-                self._wake()
+        self.stage = max(self.stage, stage)
+        if self.stage >= self._wanted:
+            self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+@dataclass
+class Tally:
+    """What the clients know of their requests."""
+
+    sent: int = 0
+    """Heads written whole."""
+    dropped: int = 0
+    """Of these: the connection ended without a byte of an answer."""
+    fresh_dropped: int = 0
+    unconnected: int = 0
+    finished: Counter[str] = field(default_factory=Counter)
+    """Of the others, by the gateway's classes: how each must have ended."""
+    unseen: int = 0
+    """Sent, and left in the same moment: finished for nobody, or aborted."""
+    kinds: Counter[str] = field(default_factory=Counter)
+    """What was done how often."""
+
+    @property
+    def known(self) -> int:
+        """Requests that have been started, as far as is proven."""
+        return self.finished.total()
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            sent=self.sent + other.sent,
+            dropped=self.dropped + other.dropped,
+            finished=self.finished + other.finished,
+            unseen=self.unseen + other.unseen,
+            kinds=self.kinds + other.kinds,
+        )
+
+
+Mix = Mapping[str, float]
+"""What the clients do, and how often in relation to each other."""
+
+PLAIN: Mix = {"get": 85, "post": 10, "missing": 2, "failing": 1, "stream": 1, "tunnel": 0.5}
+VANISHING: Mix = {"leave_answer": 2, "leave_body": 1, "leave_tunnel": 0.5, "leave_head": 0.5}
+"""Clients that vanish when they know that their request is started, or that it cannot be."""
+BLIND: Mix = {"leave_at_once": 1}
+
+
+class Crowd:
+    """A number of clients that send requests, each one after the other, until told to stop."""
+
+    def __init__(self, up: Up, workload_id: str, *, mix: Mix, seed: int = 1) -> None:
+        parts = urlsplit(up.gateway_url)
+        self._host, self._port = parts.hostname or "", parts.port or 80
+        self._prefix = f"/api/v2/endpoints/workloads/{workload_id}"
+        self._lines = f"Host: {self._host}:{self._port}\r\nAuthorization: Bearer {up.token}\r\n"
+        self._mix = mix
+        self._seed = seed
+        self._heads: dict[tuple[str, ...], bytes] = {}
+        self.tally = Tally()
+        self.lines: list[Line] = []
+        """Connections that are open, or were when their client was done."""
+
+    async def run(self, clients: int, *, more: Callable[[], bool]) -> None:
+        """Send requests while `more()`; each client keeps its connection."""
+        kinds, weights = list(self._mix), list(self._mix.values())
+
+        async def client(number: int) -> None:
+            rng = random.Random(f"{self._seed} {number}")
+            line: Line | None = None
+            while more():
+                (kind,) = rng.choices(kinds, weights)
+                self.tally.kinds[kind] += 1
+                act: Callable[..., Awaitable[Line]] = getattr(self, f"_{kind}")
+                line = await act(line, rng)
+            if line is not None:
+                self.lines.append(line)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(clients):
+                group.create_task(client(number))
+
+    async def close(self) -> None:
+        """End what is open."""
+        for line in self.lines:
+            line.close()
+        self.lines.clear()
+        await asyncio.sleep(0.01)  # for the transports to be gone
+
+    def head(self, method: str, path: str, *lines: str) -> bytes:
+        """A request's head."""
+        key = (method, path, *lines)
+        if key not in self._heads:
+            text = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._lines}"
+            text += "".join(f"{line}\r\n" for line in lines)
+            self._heads[key] = f"{text}\r\n".encode()
+        return self._heads[key]
+
+    async def connect(self) -> Line:
+        """A new connection."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                _, line = await loop.create_connection(Line, self._host, self._port)
+            except ConnectionError:
+                self.tally.unconnected += 1
+                await asyncio.sleep(0.01)
+            else:
+                return line
+
+    async def begin(
+        self, line: Line | None, data: bytes, stage: Stage = Stage.WHOLE, *, again: bool = True
+    ) -> Line:
+        """Send a request, and wait until its answer has come this far.
+
+        One whose connection ends without a byte is sent again, if it may be.
+        """
+        while True:
+            if line is None or not line.usable:
+                line = await self.connect()
+            line.send(data)
+            self.tally.sent += 1
+            await line.reach(stage)
+            if line.touched:
+                return line
+            self.tally.dropped += 1
+            self.tally.fresh_dropped += not line.answers
+            line.hang_up(reset=False)
+            if not again:
+                return line
+
+    def settle(self, line: Line) -> Line:
+        """Count how a request has ended, as far as its connection tells."""
+        if line.stage == Stage.WHOLE:
+            kind = f"{line.status // 100}xx"
+            self.tally.finished["refused" if line.own_answer else kind] += 1
+        elif line.touched:
+            self.tally.finished["aborted"] += 1
+        if not line.usable:
+            line.hang_up(reset=False)
+        return line
+
+    # -- whole requests
+
+    async def _get(self, line: Line | None, _rng: random.Random) -> Line:
+        return self.settle(await self.begin(line, self.head("GET", "/predict")))
+
+    async def _post(self, line: Line | None, _rng: random.Random) -> Line:
+        body = b'{"input": [1, 2, 3]}'
+        data = self.head("POST", "/predict", f"Content-Length: {len(body)}") + body
+        # Whoever sends it knows nothing of it when there is no answer, and must not repeat it.
+        return self.settle(await self.begin(line, data, again=False))
+
+    async def _missing(self, line: Line | None, _rng: random.Random) -> Line:
+        return self.settle(await self.begin(line, self.head("GET", "/status/404")))
+
+    async def _failing(self, line: Line | None, _rng: random.Random) -> Line:
+        return self.settle(await self.begin(line, self.head("GET", "/status/500")))
+
+    async def _stream(self, line: Line | None, _rng: random.Random) -> Line:
+        return self.settle(await self.begin(line, self.head("GET", "/stream?tokens=20")))
+
+    async def _tunnel(self, line: Line | None, rng: random.Random) -> Line:
+        line = await self._open_tunnel(line)
+        line.write(b"are you there?")
+        await line.reach(Stage.WHOLE)
+        return self._leave(line, rng, ending="1xx")
+
+    # -- requests of clients that vanish
+
+    async def _leave_answer(self, line: Line | None, rng: random.Random) -> Line:
+        head = self.head("GET", "/stream?tokens=10000")
+        line = await self.begin(line, head, Stage.BEGUN)
+        return self._leave(line, rng, ending="aborted")
+
+    async def _leave_body(self, line: Line | None, rng: random.Random) -> Line:
+        head = self.head("POST", "/predict", "Content-Length: 1000", "Expect: 100-continue")
+        line = await self.begin(line, head, Stage.INTERIM)
+        if line.stage == Stage.INTERIM:
+            line.write(b"x" * rng.randrange(1000))
+        return self._leave(line, rng, ending="aborted")
+
+    async def _leave_tunnel(self, line: Line | None, rng: random.Random) -> Line:
+        return self._leave(await self._open_tunnel(line), rng, ending="1xx")
+
+    async def _leave_head(self, line: Line | None, rng: random.Random) -> Line:
+        """Never a request."""
+        head = self.head("GET", "/predict")
+        if line is None or not line.usable:
+            line = await self.connect()
+        line.write(head[: rng.randrange(1, len(head) - 1)])
+        line.hang_up(reset=rng.random() < 0.5)
+        return line
+
+    async def _leave_at_once(self, line: Line | None, _rng: random.Random) -> Line:
+        """No RST: it would destroy what was sent."""
+        if line is None or not line.usable:
+            line = await self.connect()
+        line.send(self.head("GET", "/predict"))
+        line.close()
+        self.tally.sent += 1
+        self.tally.unseen += 1
+        return line
+
+    async def _open_tunnel(self, line: Line | None) -> Line:
+        head = self.head("GET", "/ws", "Connection: Upgrade", "Upgrade: echo")
+        return await self.begin(line, head, Stage.BEGUN)
+
+    def _leave(self, line: Line, rng: random.Random, *, ending: str) -> Line:
+        if line.stage == Stage.WHOLE and line.status // 100 != 1:
+            return self.settle(line)  # refused: nothing to leave
+        self.tally.finished[ending] += 1
+        line.hang_up(reset=rng.random() < 0.5)
+        return line

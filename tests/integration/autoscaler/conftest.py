@@ -160,9 +160,10 @@ async def launch(store_url: str, settings: AutoscalerSettings) -> AsyncIterator[
             start_s: float = 0.01,
             url: str = store_url,
             chosen: AutoscalerSettings = settings,
+            store_class: type[Store] = Store,
         ) -> Running:
             store = await stack.enter_async_context(
-                await Store.connect(StoreSettings(url=url), client_name="test-autoscaler")
+                await store_class.connect(StoreSettings(url=url), client_name="test-autoscaler")
             )
             reconcilers: list[FakeReconciler] = []
 

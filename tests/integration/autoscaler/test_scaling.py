@@ -7,7 +7,7 @@ import pytest
 
 from autoscaler.reconcilers.base import Failure
 from controlplane.model.decisions import Reason
-from controlplane.model.reports import ProtonLoad as _ProtonLoad
+from controlplane.model.reports import LoadReport, ProtonLoad
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.states import Desired, ProtonState
 from controlplane.model.workloads import Proton, Replica, Scale
@@ -63,6 +63,29 @@ async def test_a_wake_up_does_not_wait_for_a_tick(launch: Launch, store: Store):
     async with FakeGatewayWorker(store) as gateway:
         await gateway.wake(proton.id, queued=12)
         await until(lambda: running.reconciler.ready(proton.id) == 3)
+
+
+class SlowlyCollected(Store):
+    """Takes long to say what gateways report."""
+
+    async def collect_reports(self) -> list[LoadReport]:
+        await asyncio.sleep(0.3)
+        return await super().collect_reports()
+
+
+async def test_a_slow_collection_delays_neither_the_first_replica_nor_the_others(
+    launch: Launch, store: Store
+):
+    proton = make_proton((CONCURRENCY, 5))
+    await store.put(proton)
+    patient = AutoscalerSettings(admin_port=0, tick_s=3600.0)
+    running = await launch(chosen=patient, store_class=SlowlyCollected)
+    await running.leading()
+    await running.scale(proton)
+    async with FakeGatewayWorker(store) as gateway:
+        await gateway.wake(proton.id, queued=12)
+        await until(lambda: running.reconciler.ready(proton.id) == 3)
+        assert running.reconciler.plans == [(proton.id, 0), (proton.id, 1), (proton.id, 3)]
 
 
 async def test_a_wake_up_of_a_proton_that_is_not_known_yet_is_kept(launch: Launch, store: Store):
@@ -196,7 +219,7 @@ async def test_the_hourly_count_sizes_by_the_starts_kept_in_the_store(launch: La
         minute = int(report.sent_at // 60)
         counters = {"workload_id": "", "started": 350, "starts_by_minute": {minute: 350}}
         report = msgspec.structs.replace(
-            report, worker_id="busy", protons={proton.id: msgspec.convert(counters, _ProtonLoad)}
+            report, worker_id="busy", protons={proton.id: msgspec.convert(counters, ProtonLoad)}
         )
         await store.publish_report(report, ttl_s=60.0)
         await until(lambda: running.reconciler.ready(proton.id) == 4)

@@ -32,23 +32,27 @@ OTHER_TOKEN = "the-other-users-token"
 ADMIN_TOKEN = "the-admins-token"
 
 
-def user(id: str = USER_ID, **fields: Any) -> User:
-    return User(id=id, username=id, email=f"{id}@example.com", created_at=0, **fields)
-
-
-def token(text: str = TOKEN, *, id: str = TOKEN_ID, user_id: str = USER_ID, **more: Any) -> Token:
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return Token(
-        id=id, name="t", digest=digest, prefix=text[:6], user_id=user_id, created_at=0, **more
+def user(user_id: str = USER_ID, **fields: Any) -> User:
+    return User(
+        id=user_id, username=user_id, email=f"{user_id}@example.com", created_at=0, **fields
     )
 
 
-def workload(id: str = WORKLOAD_ID, **fields: Any) -> Workload:
+def token(
+    text: str = TOKEN, *, token_id: str = TOKEN_ID, user_id: str = USER_ID, **more: Any
+) -> Token:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Token(
+        id=token_id, name="t", digest=digest, prefix=text[:6], user_id=user_id, created_at=0, **more
+    )
+
+
+def workload(workload_id: str = WORKLOAD_ID, **fields: Any) -> Workload:
     fields.setdefault("roles", {USER_ID: AccessRole.CONSUMER})
     fields.setdefault("creator_id", "65f0000000000000000000ff")
     fields.setdefault("active_proton_id", PROTON_ID)
     return Workload(
-        id=id,
+        id=workload_id,
         name="w",
         artifact_id=ARTIFACT_ID,
         runtime=Runtime(),
@@ -59,18 +63,16 @@ def workload(id: str = WORKLOAD_ID, **fields: Any) -> Workload:
 
 
 def proton(
-    id: str = PROTON_ID,
+    proton_id: str = PROTON_ID,
     *,
     workload_id: str = WORKLOAD_ID,
     limit: int | None = None,
     **fields: Any,
 ) -> Proton:
-    fields.setdefault(
-        "runtime", Runtime(container_groups=(GroupRuntime(concurrency_limit=limit),))
-    )
+    fields.setdefault("runtime", Runtime(container_groups=(GroupRuntime(concurrency_limit=limit),)))
     container = Container(name="c", primary=True, port=80)
     return Proton(
-        id=id,
+        id=proton_id,
         workload_id=workload_id,
         artifact_id=ARTIFACT_ID,
         spec=ArtifactSpec(container_groups=(ContainerGroup(containers=(container,)),)),
@@ -81,11 +83,11 @@ def proton(
     )
 
 
-def replica(id: str, port: int, **fields: Any) -> Replica:
+def replica(replica_id: str, port: int, **fields: Any) -> Replica:
     fields.setdefault("workload_id", WORKLOAD_ID)
     fields.setdefault("proton_id", PROTON_ID)
     fields.setdefault("phase", ReplicaPhase.READY)
-    return Replica(id=id, host="127.0.0.1", port=port, created_at=0, **fields)
+    return Replica(id=replica_id, host="127.0.0.1", port=port, created_at=0, **fields)
 
 
 def scale(proton_id: str = PROTON_ID, **fields: Any) -> Scale:
@@ -120,8 +122,8 @@ def world(*, limit: int | None = None) -> list[Any]:
         user(OTHER_USER_ID),
         user(ADMIN_ID, admin=True),
         token(),
-        token(OTHER_TOKEN, id="65f0000000000000000000b2", user_id=OTHER_USER_ID),
-        token(ADMIN_TOKEN, id="65f0000000000000000000b3", user_id=ADMIN_ID),
+        token(OTHER_TOKEN, token_id="65f0000000000000000000b2", user_id=OTHER_USER_ID),
+        token(ADMIN_TOKEN, token_id="65f0000000000000000000b3", user_id=ADMIN_ID),
         workload(),
         proton(limit=limit),
     ]

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controlplane.model.kinds import Record
@@ -35,6 +36,9 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+uvloop_only = pytest.mark.asyncio(loop_factories=["uvloop"])
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait for a condition, with turns of the loop in between."""
     async with asyncio.timeout(DEADLINE_S):
@@ -44,7 +48,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 async def until_async(condition: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - the same
             await asyncio.sleep(0.005)
 
 
@@ -259,8 +263,8 @@ class Rig:
         revision = await self.store.commit([Put(record) for record in wanted])
         await self.applied(revision)
 
-    async def delete(self, cls: type[Record], id: str) -> None:
-        await self.applied(await self.store.delete(cls, id))
+    async def delete(self, cls: type[Record], record_id: str) -> None:
+        await self.applied(await self.store.delete(cls, record_id))
 
     async def applied(self, revision: int) -> None:
         """Wait until the gateway's routes reflect a revision."""
@@ -333,7 +337,8 @@ class Rig:
     # ---- what the gateway counts
 
     async def report(self) -> LoadReport:
-        """The newest report of the one worker."""
+        """The newest report of the one worker; waits for its first."""
+        await until_async(self.store.collect_reports)
         (report,) = await self.store.collect_reports()
         return report
 
@@ -354,7 +359,9 @@ class Rig:
             async with asyncio.timeout(DEADLINE_S):
                 while True:
                     load = await self.load()
-                    assert load.started == sum(load.finished.values()) + load.in_flight + load.queued
+                    assert (
+                        load.started == sum(load.finished.values()) + load.in_flight + load.queued
+                    )
                     if all(getattr(load, name) == value for name, value in wanted.items()):
                         return load
                     await asyncio.sleep(0.005)

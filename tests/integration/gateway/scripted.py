@@ -9,6 +9,9 @@ from tests.integration.gateway.wire import DEADLINE_S, Wire
 Script = Callable[[Wire], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+SWITCHED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: my-protocol\r\n\r\n"
+)
 
 
 def answering(*answers: bytes) -> Script:

@@ -5,9 +5,11 @@ import re
 import pytest
 
 from tests.integration.gateway import records
-from tests.integration.gateway.rig import Rig, request
+from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
 from tests.integration.gateway.wire import Head, Message, Wire
+
+pytestmark = uvloop_only  # nothing here depends on the loop
 
 
 async def passed(rig: Rig, *lines: str, **kwargs: object) -> Head:
@@ -108,7 +110,15 @@ async def test_hop_by_hop_lines_of_the_request_end_at_the_gateway(rig: Rig) -> N
         "X-Also: 2",
         "X-Stays: 3",
     )
-    for gone in ("connection", "keep-alive", "proxy-connection", "te", "upgrade", "x-mine", "x-also"):
+    for gone in (
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "upgrade",
+        "x-mine",
+        "x-also",
+    ):
         assert head.all(gone) == []
     assert head.get("x-stays") == "3"
 

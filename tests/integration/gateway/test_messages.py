@@ -59,7 +59,9 @@ async def test_an_http_1_0_client_may_ask_to_keep_the_connection(rig: Rig) -> No
 
 async def test_a_replica_that_ends_its_connection_gets_a_new_one(rig: Rig) -> None:
     await rig.start()
-    replica = await rig.replica(answering(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+    replica = await rig.replica(
+        answering(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    )
     client = await rig.client()
     for _ in range(3):
         client.send(request())
@@ -109,7 +111,9 @@ async def test_many_pipelined_requests_from_a_client_that_reads_late_are_all_ans
     rig: Rig,
 ) -> None:
     await rig.start()
-    await rig.replica(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000))
+    await rig.replica(
+        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000)
+    )
     client = await rig.client(receive_bytes=4096)
     client.send(request() * 500)
     for _ in range(500):
@@ -215,7 +219,9 @@ async def test_a_body_until_the_connections_end_becomes_chunked_for_http_1_1(rig
 async def test_a_body_of_unknown_length_ends_with_the_connection_for_http_1_0(rig: Rig) -> None:
     await rig.start()
     await rig.replica(
-        answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n")
+        answering(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n"
+        )
     )
     client = await rig.client()
     client.send(request("GET", "/", "Connection: keep-alive", version="1.0"))
@@ -227,7 +233,9 @@ async def test_a_body_of_unknown_length_ends_with_the_connection_for_http_1_0(ri
 
 BODILESS = [
     pytest.param("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", id="head-with-length"),
-    pytest.param("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", id="head-chunked"),
+    pytest.param(
+        "HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", id="head-chunked"
+    ),
     pytest.param("HEAD", b"HTTP/1.1 200 OK\r\n\r\n", id="head-without-any"),
     pytest.param("GET", b"HTTP/1.1 204 No Content\r\n\r\n", id="204"),
     pytest.param("DELETE", b"HTTP/1.1 204 No Content\r\nX: y\r\n\r\n", id="204-to-delete"),
@@ -267,7 +275,9 @@ async def test_a_refusal_of_head_has_no_body(rig: Rig) -> None:
     assert (await client.answer()).status == 401, "what follows is not taken for a body"
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 206, 301, 302, 400, 404, 418, 429, 500, 503, 599])
+@pytest.mark.parametrize(
+    "status", [200, 201, 202, 206, 301, 302, 400, 404, 418, 429, 500, 503, 599]
+)
 async def test_a_replicas_status_and_reason_pass_as_they_are(rig: Rig, status: int) -> None:
     await rig.start()
     await rig.replica(answering(b"HTTP/1.1 %d My Reason\r\nContent-Length: 1\r\n\r\nx" % status))

@@ -233,9 +233,7 @@ async def test_a_replicas_limit_is_kept_and_shared_between_workers(rig: Rig, wor
 async def test_without_a_limit_of_its_own_a_replica_takes_twice_the_target(rig: Rig) -> None:
     await rig.start()
     policy = ScalingPolicy(metric="httpRequestsConcurrency", target=1.5)
-    runtime = Runtime(
-        container_groups=(GroupRuntime(autoscaling=Autoscaling(policies=(policy,))),)
-    )
+    runtime = Runtime(container_groups=(GroupRuntime(autoscaling=Autoscaling(policies=(policy,))),))
     await rig.commit(records.proton(runtime=runtime))
     await rig.replica()
     for _ in range(5):
@@ -279,7 +277,9 @@ async def test_a_raised_limit_lets_the_queue_go_at_once(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "code"),
     [
-        pytest.param(records.proton(desired=Desired.STOPPED), 503, "workload_stopped", id="stopped"),
+        pytest.param(
+            records.proton(desired=Desired.STOPPED), 503, "workload_stopped", id="stopped"
+        ),
         pytest.param(records.scale(errored=True), 503, "workload_errored", id="errored"),
         pytest.param(None, 404, "no_route", id="deleted"),
     ],

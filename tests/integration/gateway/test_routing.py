@@ -17,9 +17,11 @@ from tests.integration.gateway.records import (
     USER_ID,
     WORKLOAD_ID,
 )
-from tests.integration.gateway.rig import Rig, request, until_async
+from tests.integration.gateway.rig import Rig, request, until_async, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
 from tests.integration.gateway.wire import Message
+
+pytestmark = uvloop_only  # nothing here depends on the loop
 
 
 def refused(answer: Message, status: int, code: str) -> None:
@@ -74,16 +76,18 @@ async def test_any_method_is_forwarded_as_it_came(rig: Rig) -> None:
         client.send(request(method, "/m"))
         assert (await client.answer()).body == b"ok"
     text = replica.wires[0].received.decode()
-    assert [line.split()[0] for line in text.split("\r\n") if line.endswith(" /m HTTP/1.1")] == list(
-        methods
-    )
+    assert [
+        line.split()[0] for line in text.split("\r\n") if line.endswith(" /m HTTP/1.1")
+    ] == list(methods)
 
 
 async def test_an_absolute_url_as_the_target_is_served_like_a_path(rig: Rig) -> None:
     await rig.start()
     replica = await rig.replica(answering(OK))
     client = await rig.client()
-    client.send(request().replace(b"GET /", b"GET http://named.example/").replace(b" HTTP", b"a HTTP"))
+    client.send(
+        request().replace(b"GET /", b"GET http://named.example/").replace(b" HTTP", b"a HTTP")
+    )
     assert (await client.answer()).status == 200
     assert b"GET /a HTTP/1.1\r\nHost: named.example\r\n" in replica.wires[0].received
 
@@ -122,7 +126,9 @@ async def test_what_is_no_invoke_url_of_a_workload_is_404(rig: Rig, target: str)
     await rig.start()
     await rig.replica(answering(OK))
     client = await rig.client()
-    client.send(f"GET {target} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+    client.send(
+        f"GET {target} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
+    )
     refused(await client.answer(), 404, "no_route")
     client.send(request())
     assert (await client.answer()).status == 200, "the connection goes on"

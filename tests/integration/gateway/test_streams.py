@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from tests.integration.gateway.rig import Rig, request, until_async
+from tests.integration.gateway.rig import Rig, request, until_async, uvloop_only
 from tests.integration.gateway.scripted import OK
 from tests.integration.gateway.wire import Wire
 
@@ -15,8 +15,6 @@ LARGE = 20 * 1024 * 1024
 PIECE = 256 * 1024
 MEMORY_BYTES = 8 * 1024 * 1024
 """What a stream may cost in memory, buffers of every kind: far less than the body."""
-
-uvloop_only = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
 def pieces() -> list[bytes]:

@@ -13,12 +13,11 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.integration.gateway import records
 from tests.integration.gateway.records import TOKEN, WORKLOAD_ID
-from tests.integration.gateway.rig import Rig, request
-from tests.integration.gateway.scripted import OK, ScriptedReplica, answering
+from tests.integration.gateway.rig import Rig, request, until_async
+from tests.integration.gateway.scripted import OK, SWITCHED, ScriptedReplica, answering
 from tests.integration.gateway.wire import Wire
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: my-protocol")
-SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: my-protocol\r\n\r\n"
 
 
 async def echo(connection: ServerConnection) -> None:
@@ -173,9 +172,10 @@ async def test_a_tunnel_ends_for_both_when_one_side_goes(rig: Rig, who: str, rud
     second.close()
     await rig.counted(started=1, in_flight=0, finished={"1xx": 1})
 
-    async with asyncio.timeout(20):
-        while (await gateway.metrics())["gateway_client_connections"]:
-            await asyncio.sleep(0.005)
+    async def nobody_left() -> bool:
+        return not (await gateway.metrics())["gateway_client_connections"]
+
+    await until_async(nobody_left)
 
 
 async def test_a_side_that_reads_slowly_brakes_the_other(rig: Rig) -> None:
@@ -204,6 +204,19 @@ async def test_a_replica_may_decline_an_upgrade(rig: Rig) -> None:
     assert (await client.answer()).body == b"ok"
     client.send(request())
     assert (await client.answer()).body == b"ok"
+    assert len(replica.wires) == 1
+
+
+async def test_an_answer_that_only_advertises_an_upgrade_is_an_ordinary_one(rig: Rig) -> None:
+    await rig.start()
+    said = OK.replace(b"\r\n\r\n", b"\r\nUpgrade: h2,h2c\r\nConnection: Upgrade\r\n\r\n")
+    replica = await rig.replica(answering(said))
+    client = await rig.client()
+    for lines in ((), UPGRADE):
+        client.send(request("GET", "/", *lines))
+        answer = await client.answer()
+        assert answer.body == b"ok"
+        assert answer.get("upgrade") is None
     assert len(replica.wires) == 1
 
 

@@ -1,6 +1,7 @@
 """One end of a TCP connection in a test's hands: it says exactly the bytes it is given."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -118,6 +119,15 @@ class Wire:
         async with asyncio.timeout(DEADLINE_S):
             data = await self.reader.read()
         self.received += data
+        return data
+
+    async def rest(self) -> bytes:
+        """What comes until the connection ends in whatever way."""
+        data = b""
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(DEADLINE_S):
+                while piece := await self.reader.read(65_536):
+                    data += piece
         return data
 
     async def chunk(self) -> bytes:

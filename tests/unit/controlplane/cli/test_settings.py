@@ -26,7 +26,7 @@ def test_named_flags_win_over_set_and_absent_ones_do_not_count(tmp_path):
     [
         pytest.param("gateway.port", "is not section.key=value", id="no-value"),
         pytest.param("port=3", "is not section.key=value", id="no-section"),
-        pytest.param("gatway.port=3", "did you mean 'gateway'", id="section"),
+        pytest.param("gatewai.port=3", "did you mean 'gateway'", id="section"),
         pytest.param("gateway.prot=3", "did you mean 'port'", id="key"),
         pytest.param("gateway.port=x", "does not fit", id="type"),
     ],

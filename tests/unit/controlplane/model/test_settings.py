@@ -203,3 +203,19 @@ def test_names_of_variables_cannot_be_mistaken_for_one_another():
 def test_settings_are_frozen():
     with pytest.raises(AttributeError):
         GatewaySettings().port = 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        pytest.param({"gateway.port": "65536"}, "at most 65535", id="a-port-beyond-the-last"),
+        pytest.param({"gateway.port": "-1"}, "at least 0", id="a-negative-port"),
+        pytest.param({"gateway.queue_limit": "-1"}, "at least 0", id="a-negative-limit"),
+        pytest.param({"autoscaler.cooldown_s": "nan"}, "out of range", id="not-a-number"),
+        pytest.param({"autoscaler.cooldown_s": "inf"}, "out of range", id="without-end"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_name(flags, says):
+    with pytest.raises(SettingsError, match=says) as caught:
+        resolve(flags=flags)
+    assert next(iter(flags)) in str(caught.value)

@@ -24,6 +24,7 @@ from controlplane.store.replies import MovedError, NoScriptError, error_from_rep
         pytest.param("NOAUTH Authentication required.", StoreSettingsError, id="no-password"),
         pytest.param("WRONGPASS invalid", StoreSettingsError, id="wrong-password"),
         pytest.param("NOPERM no permissions", StoreSettingsError, id="no-rights"),
+        pytest.param("ERR ACL failure in script: x", StoreSettingsError, id="no-rights-in-script"),
         pytest.param("NOSCRIPT No matching script.", NoScriptError, id="script-flushed"),
         pytest.param("ERR unknown command 'X'", StoreError, id="anything-else"),
     ],
