@@ -160,7 +160,7 @@ class _Autoscaled:
         count = max(1, *wishes) if wishes else 1
         waiting = "a gateway asked" if load is None or not load.load else f"{load.load} waiting"
         self._damping = woken(
-            count,
+            min(count, self._scaling.max_replicas),
             settings=self._scaling.settings,
             now_s=self._now_s,
         )

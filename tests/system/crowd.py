@@ -8,6 +8,7 @@ import asyncio
 import random
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -47,7 +48,11 @@ class Line(asyncio.Protocol):
         self.own_answer = False
         """The gateway answered in the replica's place."""
         self.keep_alive = True
-        self.answers = 0
+        self.sent_at: list[float] = []
+        """When each request was written, epoch seconds."""
+        self.ended_at: list[float] = []
+        """When each answer was whole, or known to stay a part."""
+        self.finished: Counter[str] = Counter()
         self._tunnel = False
         self._parser = httptools.HttpResponseParser(self)
         self._wanted = Stage.NOTHING
@@ -58,6 +63,7 @@ class Line(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         """Write a request."""
         self.stage, self.touched, self.own_answer = Stage.NOTHING, False, False
+        self.sent_at.append(time.time())
         self.write(data)
 
     def write(self, data: bytes) -> None:
@@ -110,7 +116,6 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.touched = True
-        self.answers += 1
         if self._tunnel:
             self._come(Stage.WHOLE)
             return
@@ -157,28 +162,17 @@ class Tally:
     """Heads written whole."""
     dropped: int = 0
     """Of these: the connection ended without a byte of an answer."""
-    fresh_dropped: int = 0
-    unconnected: int = 0
     finished: Counter[str] = field(default_factory=Counter)
     """Of the others, by the gateway's classes: how each must have ended."""
     unseen: int = 0
     """Sent, and left in the same moment: finished for nobody, or aborted."""
-    kinds: Counter[str] = field(default_factory=Counter)
-    """What was done how often."""
+    made: Counter[str] = field(default_factory=Counter)
+    """What was done how often, by the name in the mix."""
 
     @property
     def known(self) -> int:
         """Requests that have been started, as far as is proven."""
         return self.finished.total()
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
-            sent=self.sent + other.sent,
-            dropped=self.dropped + other.dropped,
-            finished=self.finished + other.finished,
-            unseen=self.unseen + other.unseen,
-            kinds=self.kinds + other.kinds,
-        )
 
 
 Mix = Mapping[str, float]
@@ -193,43 +187,40 @@ BLIND: Mix = {"leave_at_once": 1}
 class Crowd:
     """A number of clients that send requests, each one after the other, until told to stop."""
 
-    def __init__(self, up: Up, workload_id: str, *, mix: Mix, seed: int = 1) -> None:
+    def __init__(self, up: Up, workload_id: str) -> None:
         parts = urlsplit(up.gateway_url)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._prefix = f"/api/v2/endpoints/workloads/{workload_id}"
         self._lines = f"Host: {self._host}:{self._port}\r\nAuthorization: Bearer {up.token}\r\n"
-        self._mix = mix
-        self._seed = seed
         self._heads: dict[tuple[str, ...], bytes] = {}
         self.tally = Tally()
         self.lines: list[Line] = []
-        """Connections that are open, or were when their client was done."""
+        """Every connection there was."""
 
-    async def run(self, clients: int, *, more: Callable[[], bool]) -> None:
-        """Send requests while `more()`; each client keeps its connection."""
-        kinds, weights = list(self._mix), list(self._mix.values())
+    async def __aenter__(self) -> "Crowd":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for line in self.lines:
+            line.hang_up(reset=False)
+        await asyncio.sleep(0.01)  # for the transports to be gone
+
+    async def run(self, clients: int, *, mix: Mix, more: Callable[[], bool]) -> None:
+        """Send requests while `more()`; connections are left open."""
+        kinds, weights = list(mix), list(mix.values())
 
         async def client(number: int) -> None:
-            rng = random.Random(f"{self._seed} {number}")
+            rng = random.Random(number)
             line: Line | None = None
             while more():
                 (kind,) = rng.choices(kinds, weights)
-                self.tally.kinds[kind] += 1
+                self.tally.made[kind] += 1
                 act: Callable[..., Awaitable[Line]] = getattr(self, f"_{kind}")
                 line = await act(line, rng)
-            if line is not None:
-                self.lines.append(line)
 
         async with asyncio.TaskGroup() as group:
             for number in range(clients):
                 group.create_task(client(number))
-
-    async def close(self) -> None:
-        """End what is open."""
-        for line in self.lines:
-            line.close()
-        self.lines.clear()
-        await asyncio.sleep(0.01)  # for the transports to be gone
 
     def head(self, method: str, path: str, *lines: str) -> bytes:
         """A request's head."""
@@ -243,14 +234,9 @@ class Crowd:
     async def connect(self) -> Line:
         """A new connection."""
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                _, line = await loop.create_connection(Line, self._host, self._port)
-            except ConnectionError:
-                self.tally.unconnected += 1
-                await asyncio.sleep(0.01)
-            else:
-                return line
+        _, line = await loop.create_connection(Line, self._host, self._port)
+        self.lines.append(line)
+        return line
 
     async def begin(
         self, line: Line | None, data: bytes, stage: Stage = Stage.WHOLE, *, again: bool = True
@@ -268,7 +254,6 @@ class Crowd:
             if line.touched:
                 return line
             self.tally.dropped += 1
-            self.tally.fresh_dropped += not line.answers
             line.hang_up(reset=False)
             if not again:
                 return line
@@ -276,13 +261,17 @@ class Crowd:
     def settle(self, line: Line) -> Line:
         """Count how a request has ended, as far as its connection tells."""
         if line.stage == Stage.WHOLE:
-            kind = f"{line.status // 100}xx"
-            self.tally.finished["refused" if line.own_answer else kind] += 1
+            self._ended(line, "refused" if line.own_answer else f"{line.status // 100}xx")
         elif line.touched:
-            self.tally.finished["aborted"] += 1
+            self._ended(line, "aborted")
         if not line.usable:
             line.hang_up(reset=False)
         return line
+
+    def _ended(self, line: Line, ending: str) -> None:
+        self.tally.finished[ending] += 1
+        line.finished[ending] += 1
+        line.ended_at.append(time.time())
 
     # -- whole requests
 
@@ -353,6 +342,6 @@ class Crowd:
     def _leave(self, line: Line, rng: random.Random, *, ending: str) -> Line:
         if line.stage == Stage.WHOLE and line.status // 100 != 1:
             return self.settle(line)  # refused: nothing to leave
-        self.tally.finished[ending] += 1
+        self._ended(line, ending)
         line.hang_up(reset=rng.random() < 0.5)
         return line

@@ -1,5 +1,6 @@
 """A service that cannot run: a state, and a sentence that tells its owner what to do."""
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -68,7 +69,10 @@ def told(up: Up, workload_id: str) -> str:
     ],
 )
 def test_what_cannot_run_is_errored_and_says_why(
-    up: Up, request: pytest.FixtureRequest, entrypoint: list[str] | None, environ: dict[str, str],
+    up: Up,
+    request: pytest.FixtureRequest,
+    entrypoint: list[str] | None,
+    environ: dict[str, str],
     says: list[str],
 ) -> None:
     if environ.get("SAMPLE_WRONG_PORT") == "9" and _may_bind_low_ports():
@@ -84,8 +88,6 @@ def test_what_cannot_run_is_errored_and_says_why(
 
 
 def _may_bind_low_ports() -> bool:
-    import os
-
     return os.geteuid() == 0
 
 

@@ -2,18 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from signal import SIGTERM
-from typing import Any
 
-import psutil
 import pytest
 import uvloop
 
 from tests.system.conftest import Up, processes_of, start_up, wait_until
-from tests.system.crowd import BLIND, PLAIN, VANISHING, Crowd, Mix, Stage, Tally
-from tests.system.sampler import Sampler, of_report, sampling
+from tests.system.crowd import BLIND, PLAIN, VANISHING, Crowd, Tally
+from tests.system.sampler import sampling
 from tests.system.service import api, deploy, ready_count, scaling, wait_state, workload
 from tests.system.test_failures import replica_processes
 
@@ -76,7 +74,8 @@ async def load(crowd: Crowd, requests: int, *actions: Callable[[], None]) -> Non
 
     def act() -> None:
         for action in actions:
-            t0 = time.monotonic(); n = crowd.tally.sent
+            t0 = time.monotonic()
+            n = crowd.tally.sent
             action()
             print("    act", round(time.monotonic() - t0, 2), crowd.tally.sent - n)
 

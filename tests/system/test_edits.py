@@ -1,7 +1,10 @@
 """Stop, delete and edit while traffic flows."""
 
 import asyncio
+import json
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -108,8 +111,6 @@ def test_of_two_who_edit_at_once_one_is_told_and_nothing_is_lost(up: Up) -> None
 
 
 def etag(up: Up, path: str) -> str:
-    import urllib.request
-
     request = urllib.request.Request(
         f"{up.api_url}/api/v2{path}", headers={"Authorization": f"Bearer {up.token}"}
     )
@@ -118,10 +119,6 @@ def etag(up: Up, path: str) -> str:
 
 
 def conditional(up: Up, path: str, body: dict[str, str], version: str) -> int:
-    import json
-    import urllib.error
-    import urllib.request
-
     request = urllib.request.Request(
         f"{up.api_url}/api/v2{path}",
         data=json.dumps(body).encode(),

@@ -52,6 +52,15 @@ async def until_async(condition: Callable[[], Awaitable[object]]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def blocked(wire: Wire) -> bool:
+    """Whether the other side takes no more: what is written stays here for a while."""
+    size = wire.writer.transport.get_write_buffer_size()
+    if not size:
+        return False
+    await asyncio.sleep(0.2)
+    return wire.writer.transport.get_write_buffer_size() == size
+
+
 def request(
     method: str = "GET",
     path: str = "/",

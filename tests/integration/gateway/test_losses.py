@@ -1,10 +1,13 @@
 """Replicas and clients that vanish: what is repeated, what is told to whom, what is counted."""
 
 import asyncio
+import contextlib
+import socket
 
 import pytest
 
 from controlplane.model.states import ReplicaPhase
+from tests.integration.gateway import records
 from tests.integration.gateway.records import PROTON_ID
 from tests.integration.gateway.rig import Rig, request, until, until_async
 from tests.integration.gateway.scripted import OK, ScriptedReplica, answering
@@ -347,6 +350,50 @@ async def test_a_draining_replica_gets_nothing_new_but_finishes(rig: Rig) -> Non
     assert (await client.answer()).body == b"ok"
     await until_async(nothing)
     assert len(old.wires) == 2
+
+
+async def test_a_request_that_no_replica_survives_is_502_in_the_end(rig: Rig) -> None:
+    await rig.start(max_attempts=3, eject_s=0.02)
+    replica = await rig.replica(hang_up)
+    answer = await rig.ask()
+    assert (answer.status, answer.get("x-tidegate-error")) == (502, "replica_reset")
+    assert len(replica.wires) == 3
+    await rig.counted(started=1, in_flight=0, queued=0, finished={"refused": 1})
+
+
+async def test_a_replica_that_does_not_take_connections_is_left_after_the_timeout(
+    rig: Rig,
+) -> None:
+    await rig.start(connect_timeout_s=0.2)
+    with socket.socket() as deaf, contextlib.ExitStack() as fill:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(3):  # the queue is full: the kernel answers nobody any more
+            filler = fill.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(deaf.getsockname())
+        await rig.commit(records.replica("65f00000000000000000ef00", deaf.getsockname()[1]))
+        answer = asyncio.create_task(rig.ask("POST", "/", body=b"x"))
+        await rig.counted(in_flight=1)
+        await rig.replica(answering(OK))
+        assert (await answer).status == 200
+
+
+async def test_only_so_many_idle_connections_are_kept_and_not_for_long(rig: Rig) -> None:
+    await rig.start(max_idle_per_endpoint=2, upstream_idle_timeout_s=0.1)
+    replica = await rig.replica()
+    clients = [await rig.client() for _ in range(5)]
+    for client in clients:
+        client.send(request())
+    wires = [await replica.accepted() for _ in range(5)]
+    for wire in wires:
+        await wire.request()
+        wire.send(OK)
+    for client in clients:
+        assert (await client.answer()).body == b"ok"
+    ends = [asyncio.create_task(wire.ended()) for wire in wires]
+    await until(lambda: sum(end.done() for end in ends) >= 3)
+    await asyncio.gather(*ends)
 
 
 # ---- clients

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.integration.gateway.rig import Rig, request
+from tests.integration.gateway.rig import Rig, blocked, request, until_async
 from tests.integration.gateway.scripted import OK, answering
 from tests.integration.gateway.wire import Message, Wire
 
@@ -412,3 +412,16 @@ async def test_an_answer_may_stream_while_the_body_still_comes(rig: Rig) -> None
     wire.send(b"0\r\n\r\n")
     assert await client.chunk() == b""
     await rig.counted(started=1, in_flight=0, finished={"2xx": 1})
+
+
+async def test_requests_read_ahead_are_bounded_and_all_answered(rig: Rig) -> None:
+    await rig.start()
+    client = await rig.client()
+    count, padding = 1500, "X-Padding: " + "x" * 10_000
+    client.send(request("GET", "/", padding) * count)
+    await until_async(lambda: blocked(client))
+    await rig.counted(started=1, queued=1)
+    await rig.replica(answering(OK))
+    for _ in range(count):
+        assert (await client.answer()).body == b"ok"
+    await rig.counted(started=count, finished={"2xx": count})

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from tests.integration.gateway.rig import Rig, request, until_async, uvloop_only
+from tests.integration.gateway.rig import Rig, blocked, request, until_async, uvloop_only
 from tests.integration.gateway.scripted import OK
 from tests.integration.gateway.wire import Wire
 
@@ -130,15 +130,6 @@ async def test_pieces_of_an_upload_arrive_one_by_one(rig: Rig) -> None:
         assert await wire.exactly(4) == b"%4d" % n
     wire.send(OK)
     assert (await client.answer()).body == b"ok"
-
-
-async def blocked(wire: Wire) -> bool:
-    """Whether the other side takes no more: what is written stays here for a while."""
-    size = wire.writer.transport.get_write_buffer_size()
-    if not size:
-        return False
-    await asyncio.sleep(0.2)
-    return wire.writer.transport.get_write_buffer_size() == size
 
 
 class Sized:

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.integration.gateway import records
 from tests.integration.gateway.records import TOKEN, WORKLOAD_ID
-from tests.integration.gateway.rig import Rig, request, until_async
+from tests.integration.gateway.rig import Rig, blocked, request, until_async
 from tests.integration.gateway.scripted import OK, SWITCHED, ScriptedReplica, answering
 from tests.integration.gateway.wire import Wire
 
@@ -246,3 +246,22 @@ async def test_a_busy_tunnel_outlives_the_idle_timeout(rig: Rig) -> None:
         assert await other.exactly(1) == b"x"
         await asyncio.sleep(0.08)
     await rig.counted(started=1, in_flight=1)
+
+
+async def test_much_that_comes_before_the_switch_is_not_lost_and_what_follows_neither(
+    rig: Rig,
+) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request("GET", "/up", *UPGRADE), b"e" * 10_000_000)
+    wire = await replica.accepted()
+    await wire.head()
+    await until_async(lambda: blocked(client))
+    wire.send(SWITCHED)
+    await client.head()
+    left = 10_000_000
+    while left:
+        left -= len(await wire.exactly(min(left, 1_000_000)))
+    client.send(b"later")
+    assert await wire.exactly(5) == b"later"

@@ -37,13 +37,16 @@ async def test_hundreds_of_connections_at_one_instant_are_not_turned_away(rig: R
     """A full backlog costs whoever meets it a second: that is when the kernel tries again."""
     gateway = await rig.start_child()
     await rig.replica(answering(OK))
-    socks = []
+    socks: list[socket.socket] = []
     gateway.process.send_signal(signal.SIGSTOP)
     try:
-        for _ in range(400):
-            socks.append(socket.create_connection(("127.0.0.1", gateway.port), timeout=0.5))
+        socks += [_connect(gateway.port) for _ in range(400)]
     finally:
         gateway.process.send_signal(signal.SIGCONT)
         for sock in socks:
             sock.close()
     assert (await rig.ask()).status == 200
+
+
+def _connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=0.5)

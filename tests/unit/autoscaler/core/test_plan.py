@@ -171,6 +171,14 @@ def once(
             id="half-the-workers-do-not-shrink",
         ),
         pytest.param(
+            seen(load=steady(9, mean_panic=22, demand_panic=22, coverage_ratio=0.5), ready=1),
+            scaling(),
+            4,
+            4,
+            Reason.PANIC,
+            id="a-burst-is-a-better-reason-than-thin-data",
+        ),
+        pytest.param(
             seen(load=steady(60, coverage_ratio=0.5, silent=1), ready=4),
             scaling(),
             4,
@@ -372,6 +380,15 @@ def test_a_long_cold_start_keeps_what_was_asked_for_the_burst():
     views: list[tuple[float, LoadView | None, int]] = [(0.0, steady(200, queued=200), 0)]
     views += [(float(second), waiting, 0) for second in range(1, 300)]
     assert set(follow(views, scaling())) == {20}
+
+
+def test_waking_for_more_than_the_maximum_holds_the_maximum():
+    decision, state = decide(
+        seen(load=steady(9000, queued=9000)), scaling(), DecisionState(wanted=0), now_s=0.0
+    )
+    assert (decision.replicas, decision.reason) == (20, Reason.AT_MAX)
+    decision, _ = decide(seen(load=steady(5), ready=20), scaling(), state, now_s=30.0)
+    assert (decision.replicas, decision.reason) == (20, Reason.PANIC)
 
 
 def test_a_burst_is_held_for_a_stable_window_and_then_leaves_in_halves():

@@ -55,6 +55,21 @@ def test_ceil_ratio(value, target, expected):
             id="long-waiting-holds-what-was-asked-for",
         ),
         pytest.param(
+            steady(
+                300,
+                queued=300,
+                mean_stable=5,
+                demand_stable=5,
+                mean_panic=5,
+                demand_panic=5,
+                demand_now=10,
+            ),
+            4,
+            1,
+            4,
+            id="so-does-a-queue-that-the-means-do-not-know-yet",
+        ),
+        pytest.param(
             steady(300, queued=300, demand_stable=10, demand_panic=20, demand_now=20),
             1,
             1,

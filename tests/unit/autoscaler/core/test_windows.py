@@ -151,6 +151,27 @@ def test_a_worker_that_vanished_counts_as_silent_then_as_dead():
         assert now.coverage_ratio == (0.5 if silent else 1), second
 
 
+def test_each_silence_is_held_against_a_worker_anew():
+    seen = windows()
+    for second in range(200):
+        reports = [report(second)]
+        if second <= 60 or second == 110:
+            reports.append(report(second, worker="shy"))
+        seen.observe(reports, now_s=float(second))
+        # Silent from 66 on, and again from 116 on: each time for a whole window.
+        silent = 65 < second < 110 or 115 < second <= 176
+        assert view_of(seen, float(second)).silent == int(silent), second
+
+
+def test_a_goodbye_is_forgiven():
+    seen = windows()
+    seen.observe([report(1), report(1, worker="b", draining=True)], now_s=1.0)
+    seen.observe([report(2)], now_s=2.0)
+    assert view_of(seen, 2.0).workers == 1
+    seen.observe([report(3), report(3, worker="b")], now_s=3.0)
+    assert view_of(seen, 3.0).workers == 2
+
+
 def test_an_old_report_that_lies_about_is_not_a_new_worker():
     seen = windows()
     stale = report(60, {P: load(60.0, in_flight=1)}, worker="stuck")

@@ -55,7 +55,7 @@ def test_two_different_endpoints_are_compared(endpoints, first, second):
 
 def test_all_pairs_are_drawn_equally_often():
     endpoints = [Slots(number, 100) for number in range(4)]
-    random = Random(1)  # noqa: S311 - a fixed seed makes a fixed test
+    random = Random(1)
     pairs = Counter(
         least_of_two(endpoints, random.random).in_flight  # type: ignore[union-attr]
         for _ in range(12_000)
@@ -82,7 +82,7 @@ def test_no_endpoint_is_no_choice():
 
 
 def test_load_spreads_evenly_over_many_requests():
-    random = Random(2)  # noqa: S311 - a fixed seed makes a fixed test
+    random = Random(2)
     endpoints = [Slots(0, 1000) for _ in range(10)]
     for _ in range(2000):
         chosen = least_of_two(endpoints, random.random)
@@ -112,7 +112,7 @@ def test_a_proton_without_weight_is_never_chosen(weights, at):
     ],
 )
 def test_shares_converge_to_the_weights(weights):
-    random = Random(3)  # noqa: S311 - a fixed seed makes a fixed test
+    random = Random(3)
     protons = [Split(weight) for weight in weights]
     seen = Counter(id(by_weight(protons, random.random)) for _ in range(20_000))
     for proton in protons:

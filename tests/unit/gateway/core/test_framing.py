@@ -199,7 +199,7 @@ def test_requests_that_leave_doubt_are_refused_with_the_status_of_the_docstring(
         pytest.param([b"transfer-encoding:CHUNKED\t"], BODY_CHUNKED, None, id="chunked-any-case"),
     ],
 )
-@pytest.mark.parametrize("method", [b"GET", b"POST", b"HEAD", b"DELETE"])
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"HEAD", b"M-SEARCH"])
 def test_the_end_of_a_request_is_told_by_its_head_whatever_the_method(
     method, lines, body, content_length
 ):
@@ -311,6 +311,7 @@ def test_http_1_0_cannot_upgrade():
     ("value", "expected"),
     [
         pytest.param(b"abc-1", b"abc-1", id="sane"),
+        pytest.param(b"1", b"1", id="shortest"),
         pytest.param(b"a" * 128, b"a" * 128, id="longest"),
         pytest.param(b"a" * 129, None, id="too-long"),
         pytest.param(b"", None, id="empty"),
