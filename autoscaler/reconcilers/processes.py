@@ -23,6 +23,7 @@ environment, adopts those that are still wanted and ends all others.
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -99,7 +100,11 @@ class ProcessReconciler:
             settings=settings,
             data_dir=data_dir.resolve(),
             environ=dict(os.environ if environ is None else environ),
-            ports=PortPool(settings.replica_port_min, settings.replica_port_max),
+            ports=PortPool(
+                settings.replica_port_min,
+                settings.replica_port_max,
+                offset=secrets.randbelow(1 << 16),
+            ),
             prober=prober or self._own_prober or ProbeClient(),
             records=self._records,
             spawn=spawner,

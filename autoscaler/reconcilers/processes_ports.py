@@ -10,10 +10,18 @@ class PortPool:
     long as possible, so that a late request for the old replica cannot reach a new one.
     """
 
-    def __init__(self, first: int, last: int) -> None:
+    def __init__(self, first: int, last: int, *, offset: int = 0) -> None:
+        """Prepare a pool.
+
+        Args:
+            first: First port.
+            last: Last port.
+            offset: Where in the range to begin. Two installations on one machine should begin
+                in different places: both may find the same port free before either uses it.
+        """
         self.first = first
         self.last = last
-        self._next = first
+        self._next = first + offset % (last - first + 1)
         self._taken: set[int] = set()
 
     def take(self) -> int | None:

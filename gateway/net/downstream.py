@@ -197,6 +197,7 @@ class DownstreamProtocol(asyncio.Protocol):
         self.keep_alive = False
         exchange, early = self._exchange, self._buffer
         self._buffer = b""
+        self.release_reading()
         if early and exchange is not None:
             exchange.tunnel(early)
 

@@ -158,6 +158,8 @@ class Line(asyncio.Protocol):
 class Tally:
     """What the clients know of their requests."""
 
+    unconnected: int = 0
+    """Connections that were not made."""
     sent: int = 0
     """Heads written whole."""
     dropped: int = 0
@@ -234,9 +236,16 @@ class Crowd:
     async def connect(self) -> Line:
         """A new connection."""
         loop = asyncio.get_running_loop()
-        _, line = await loop.create_connection(Line, self._host, self._port)
-        self.lines.append(line)
-        return line
+        while True:
+            try:
+                _, line = await loop.create_connection(Line, self._host, self._port)
+            except ConnectionError:
+                # Those that the kernel takes on in the very moment a worker ends are reset.
+                self.tally.unconnected += 1
+                await asyncio.sleep(0.01)
+            else:
+                self.lines.append(line)
+                return line
 
     async def begin(
         self, line: Line | None, data: bytes, stage: Stage = Stage.WHOLE, *, again: bool = True

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -96,10 +96,11 @@ class Sampler:
 
     BEAT_S = 0.05
 
-    def __init__(self, up: Up, store: Store, proton_id: str) -> None:
+    def __init__(self, up: Up, store: Store, proton_id: str, tally: "Known") -> None:
         self._admin = [urlsplit(url) for url in up.admin_urls]
         self._store = store
         self._proton_id = proton_id
+        self._tally = tally
         self._first: list[str] = []
         """The processes that the first pages came from."""
         self.before: dict[str, LoadReport] = {}
@@ -113,18 +114,18 @@ class Sampler:
         self.waiting = 0
         """Looks at which requests were queued."""
 
-    async def run(self, tally: "Known", stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop`."""
         while not stop.is_set():
-            await self.look(tally)
+            await self.look()
             await asyncio.sleep(self.BEAT_S)
 
-    async def look(self, tally: "Known") -> Counts | None:
+    async def look(self) -> Counts | None:
         """One look; returns the workers' counters together, None when one did not answer."""
         self.looks += 1
         for report in await self._store.collect_reports():
             self._take(report)
-        known = tally.known
+        known = self._tally.known
         pages = await asyncio.gather(*(self._page(index) for index in range(len(self._admin))))
         counted = [page.counts.get(self._proton_id, NONE) for page in pages if page is not None]
         for counts in counted:
@@ -137,34 +138,47 @@ class Sampler:
         processes = [page.process for page in pages if page is not None]
         self._first = self._first or processes
         if processes == self._first:  # otherwise some of what was counted is on no page any more
-            seen = f"{known} known <= {whole.started} started <= {tally.sent} sent"
-            self._check(known <= whole.started <= tally.sent, seen)
+            sent = self._tally.sent
+            seen = f"{known} known <= {whole.started} started <= {sent} sent"
+            self._check(known <= whole.started <= sent, seen)
         return whole
 
-    def loads(self) -> dict[str, ProtonLoad]:
-        """Worker id to the last that it said of the proton."""
-        return {
-            worker_id: report.protons[self._proton_id]
-            for worker_id, report in self.newest.items()
-            if self._proton_id in report.protons
-        }
+    async def until(self, condition: Callable[[Counts], bool]) -> None:
+        """Wait until the workers' pages together say something."""
+        async with asyncio.timeout(DEADLINE_S):
+            while (whole := await self.look()) is None or not condition(whole):
+                await asyncio.sleep(self.BEAT_S)
 
-    async def at_rest(self, tally: "Known") -> Counts:
-        """Wait until every live worker has reported since now, without load; all there was."""
-        loop = asyncio.get_running_loop()
-        now, deadline_s = time.time(), loop.time() + DEADLINE_S
-        while True:
-            whole = await self.look(tally)
-            spoke = [r for r in self.newest.values() if r.sent_at > now]
-            loads = [r.protons[self._proton_id] for r in spoke if self._proton_id in r.protons]
-            if (
-                whole is not None
-                and len(spoke) == len(self._admin)
-                and not any(load.in_flight or load.queued for load in loads)
-            ):
-                return together([of_report(load) for load in self.loads().values()])
-            assert loop.time() < deadline_s, f"no rest: {self.newest}"
-            await asyncio.sleep(self.BEAT_S)
+    async def at_rest(self) -> Counts:
+        """Wait until every live worker has reported since now, without load.
+
+        Returns:
+            The last of every worker there was, together.
+        """
+        now = time.time()
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                await self.look()
+                spoke = [self.of(r.worker_id) for r in self.newest.values() if r.sent_at > now]
+                if len(spoke) == len(self._admin) and not any(
+                    c.in_flight + c.queued for c in spoke
+                ):
+                    return together([self.of(worker_id) for worker_id in self.newest])
+                await asyncio.sleep(self.BEAT_S)
+
+    def of(self, worker_id: str) -> Counts:
+        """The last that a worker reported."""
+        load = self.newest[worker_id].protons.get(self._proton_id)
+        return NONE if load is None else of_report(load)
+
+    def ids(self, index: int) -> list[str]:
+        """The ids of all workers that had this index, the present one last."""
+        reports = sorted(self.newest.values(), key=lambda report: report.sent_at)
+        return [r.worker_id for r in reports if int(r.worker_id.split("-")[-2]) == index]
+
+    async def hours(self) -> dict[int, int]:
+        """The proton's starts by epoch minute."""
+        return await self._store.hourly_buckets(self._proton_id, now_s=time.time())
 
     def _take(self, report: LoadReport) -> None:
         last = self.newest.get(report.worker_id)
@@ -226,8 +240,8 @@ async def sampling(up: Up, proton_id: str, tally: Known) -> AsyncIterator[Sample
     """A sampler that looks for as long as the context lasts; nothing it saw may be wrong."""
     settings = StoreSettings(url=up.store_url)
     async with await Store.connect(settings, client_name="sampler") as store:
-        sampler, stop = Sampler(up, store, proton_id), asyncio.Event()
-        task = asyncio.create_task(sampler.run(tally, stop))
+        sampler, stop = Sampler(up, store, proton_id, tally), asyncio.Event()
+        task = asyncio.create_task(sampler.run(stop))
         try:
             yield sampler
         finally:

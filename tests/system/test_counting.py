@@ -2,16 +2,20 @@
 
 import asyncio
 import time
+import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import cycle
 from signal import SIGTERM
 
+import psutil
 import pytest
 import uvloop
 
 from tests.system.conftest import Up, processes_of, start_up, wait_until
-from tests.system.crowd import BLIND, PLAIN, VANISHING, Crowd, Tally
-from tests.system.sampler import sampling
+from tests.system.crowd import BLIND, PLAIN, VANISHING, Crowd, Line, Mix, Stage, Tally
+from tests.system.sampler import Counts, Sampler, sampling
 from tests.system.service import api, deploy, ready_count, scaling, wait_state, workload
 from tests.system.test_failures import replica_processes
 
@@ -24,7 +28,6 @@ SETTINGS = [
     "gateway.access_log=off",
 ]
 QUICK = {"SAMPLE_SERVICE_S": "0.005", "SAMPLE_TOKEN_S": "0.005"}
-WORKERS = ["gateway-0", "gateway-1"]
 
 REQUESTS = 100_000
 CLIENTS = 100
@@ -32,7 +35,7 @@ CLIENTS = 100
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One installation for the module; every test has a workload of its own."""
+    """One installation with two workers for the module; every test has its own workload."""
     started = start_up(tmp_path_factory.mktemp("up"), settings=SETTINGS)
     try:
         yield started.wait_ready()
@@ -42,8 +45,11 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
             process.kill()
 
 
+# -- what happens to the installation --------------------------------------------------------------
+
+
 def scale_to(up: Up, workload_id: str, count: int) -> None:
-    """Wish for exactly so many replicas, and wait until they are there and the others gone."""
+    """Wish for exactly so many replicas; wait until they are ready and the others have ended."""
     runtime = {"containerGroups": [scaling(count, count, target=20)]}
     api(up, "PATCH", f"/workloads/{workload_id}/settings", {"runtime": runtime}, code=202)
     wait_until(
@@ -52,48 +58,46 @@ def scale_to(up: Up, workload_id: str, count: int) -> None:
     )
 
 
-def restart(up: Up, name: str) -> None:
-    """Ask a worker to end in order, and wait until the supervisor has another one ready."""
-    url = up.admin_urls[WORKERS.index(name)]
-    old = up.kill(name, SIGTERM)
+def restart(up: Up, name: str, number: int = SIGTERM) -> None:
+    """Signal a worker; wait until the supervisor has another one ready."""
+    old = up.kill(name, number)
     wait_until(lambda: up.pids.get(name, old) != old, what=f"another {name}")
-    wait_until(lambda: admin_ready(url), what=f"{name} is ready")
+    url = up.admin_urls[int(name.removeprefix("gateway-"))]
+    wait_until(lambda: is_ready(url), what=f"{name} is ready")
 
 
-def admin_ready(url: str) -> bool:
-    import urllib.request
-
-    with suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=5) as answer:
+def is_ready(admin_url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"{admin_url}/readyz", timeout=5) as answer:
         return bool(answer.status == 200)
     return False
 
 
-async def load(crowd: Crowd, requests: int, *actions: Callable[[], None]) -> None:
-    """Send so many requests, and as many more as it takes until all is done to the installation."""
-    enough = crowd.tally.sent + requests
-
-    def act() -> None:
-        for action in actions:
-            t0 = time.monotonic()
-            n = crowd.tally.sent
-            action()
-            print("    act", round(time.monotonic() - t0, 2), crowd.tally.sent - n)
-
-    acting = asyncio.create_task(asyncio.to_thread(act))
-    await crowd.run(CLIENTS, more=lambda: crowd.tally.sent < enough or not acting.done())
-    await acting
-    await crowd.close()
+async def load(
+    crowd: Crowd, *, clients: int, mix: Mix, upto: int, meanwhile: list[Callable[[], None]]
+) -> None:
+    """Send requests until there were `upto` in all, and everything that goes on has ended."""
+    acts = asyncio.gather(*(asyncio.to_thread(act) for act in meanwhile))
+    await crowd.run(clients, mix=mix, more=lambda: crowd.tally.sent < upto or not acts.done())
+    await acts
 
 
-def check_totals(tally: Tally, started: int, finished: dict[str, int]) -> None:
-    """The gateway's totals are the clients'."""
-    assert started == tally.sent - tally.dropped == tally.known + tally.unseen
-    # Who left in the moment of sending cannot know which of the two happened.
-    ours, theirs = dict(tally.finished), dict(finished)
-    either = ours.pop("2xx", 0) + ours.pop("aborted", 0) + tally.unseen
-    assert either == theirs.pop("2xx", 0) + theirs.pop("aborted", 0)
-    assert ours == theirs
-    assert finished.get("aborted", 0) >= tally.finished["aborted"]
+# -- what must be true of the counters -------------------------------------------------------------
+
+
+def check_totals(counts: Counts, tally: Tally) -> None:
+    """The gateway's totals are the clients', class by class."""
+    assert counts.started == tally.sent - tally.dropped == tally.known + tally.unseen, tally
+    theirs, ours = Counter(counts.finished), Counter(tally.finished)
+    # Who left in the moment of sending cannot know whether the request was finished for nobody.
+    assert 0 <= theirs["aborted"] - ours["aborted"] <= tally.unseen, (counts, tally)
+    ours["aborted"], ours["2xx"] = theirs["aborted"], theirs["2xx"]
+    assert theirs == ours, tally
+    assert theirs.total() == counts.started
+
+
+async def check_hours(sampler: Sampler, counts: Counts) -> None:
+    """The hour's starts are those of the reports."""
+    assert sum((await sampler.hours()).values()) == counts.started
 
 
 @pytest.mark.timeout(300)
@@ -101,43 +105,178 @@ def test_100_000_requests_are_counted_once_while_replicas_and_workers_come_and_g
     workload_id = deploy(up, "counted", group=scaling(0, 1, target=20), **QUICK)
     wait_state(up, workload_id, "suspended")
     proton_id = workload(up, workload_id)["protonId"]
-
-    def scaled(*counts: int) -> list[Callable[[], None]]:
-        return [lambda count=count: scale_to(up, workload_id, count) for count in counts]  # type: ignore[misc]
+    restarts = ["gateway-0", "gateway-1", "gateway-0", "gateway-1"]
 
     async def scenario() -> None:
-        crowd = Crowd(up, workload_id, mix={**PLAIN, **VANISHING, **BLIND})
-        tally = crowd.tally
-        async with sampling(up, proton_id, tally) as sampler:
-            began = time.monotonic()
-            await load(crowd, REQUESTS // 2, *scaled(3, 1, 4, 2))
-            print(
-                "A", time.monotonic() - began, tally, sampler.looks, sampler.busy, sampler.waiting
-            )
-            assert not tally.dropped, "no worker has ended, so no connection may have"
-            there = await sampler.at_rest(tally)
-            check_totals(tally, there.started, there.finished)
-            left = REQUESTS - tally.sent
-            crowd._mix = {**PLAIN, **VANISHING}
+        async with Crowd(up, workload_id) as crowd, sampling(up, proton_id, crowd.tally) as sampler:
+            tally = crowd.tally
+
+            def replicas_come_and_go(upto: int) -> Callable[[], None]:
+                def act() -> None:
+                    for count in cycle([3, 1, 4, 2]):
+                        scale_to(up, workload_id, count)
+                        if tally.sent >= upto:
+                            return
+
+                return act
+
+            def workers_are_restarted() -> None:
+                for done, name in enumerate(restarts):
+                    at = REQUESTS * (6 + done) // 10
+                    wait_until(lambda at=at: tally.sent >= at, what=f"{at} requests")  # type: ignore[misc]
+                    restart(up, name)
+
             await load(
                 crowd,
-                left,
-                *scaled(3),
-                lambda: restart(up, "gateway-0"),
-                *scaled(1),
-                lambda: restart(up, "gateway-1"),
-                *scaled(3),
-                lambda: restart(up, "gateway-0"),
+                clients=CLIENTS,
+                mix={**PLAIN, **VANISHING, **BLIND},
+                upto=REQUESTS // 2,
+                meanwhile=[replicas_come_and_go(REQUESTS // 2)],
             )
-            print(
-                "B", time.monotonic() - began, tally, sampler.looks, sampler.busy, sampler.waiting
+            check_totals(await sampler.at_rest(), tally)
+            assert not tally.dropped + tally.unconnected, "no worker has ended"
+
+            # Only in an order in which a client can know what has become of its request.
+            await load(
+                crowd,
+                clients=CLIENTS,
+                mix={**PLAIN, **VANISHING},
+                upto=REQUESTS,
+                meanwhile=[replicas_come_and_go(REQUESTS), workers_are_restarted],
             )
-            there = await sampler.at_rest(tally)
-            check_totals(tally, there.started, there.finished)
-            print(there, len(sampler.newest))
-            buckets = await sampler._store.hourly_buckets(proton_id, now_s=time.time())
-            assert sum(buckets.values()) == there.started
-            assert workload(up, workload_id)["protonId"] == proton_id
-            print(time.monotonic() - began)
+            counts = await sampler.at_rest()
+            print(tally, counts, vars(sampler) | {"newest": 0, "before": 0})
+            check_totals(counts, tally)
+            await check_hours(sampler, counts)
+            assert counts.started + tally.dropped >= REQUESTS
+            assert set(counts.finished) == {"1xx", "2xx", "4xx", "5xx", "aborted"}, "none refused"
+            assert len(sampler.newest) == 2 + len(restarts)
+            goodbyes = [report for report in sampler.newest.values() if report.draining]
+            assert len(goodbyes) == len(restarts)
+            assert sampler.busy, "two workers were never seen at work together"
+            assert sampler.waiting, "no request was ever seen waiting"
 
     uvloop.run(scenario())
+    assert workload(up, workload_id)["protonId"] == proton_id
+
+
+def test_clients_that_give_up_waiting_and_those_that_are_sent_away_are_counted(up: Up) -> None:
+    workload_id = deploy(up, "never", group=scaling(0, 1), SAMPLE_NEVER_READY="1")
+    proton_id = workload(up, workload_id)["protonId"]
+    wait_state(up, workload_id, "suspended")
+
+    async def scenario() -> None:
+        async with Crowd(up, workload_id) as crowd, sampling(up, proton_id, crowd.tally) as sampler:
+            lines = [await crowd.connect() for _ in range(90)]
+            for line in lines:
+                line.send(crowd.head("GET", "/predict"))
+                crowd.tally.sent += 1
+            await sampler.until(lambda counts: counts.queued == 90)
+            for index, line in enumerate(lines[:60]):
+                line.hang_up(reset=bool(index % 2))
+                crowd.tally.finished["aborted"] += 1
+            await sampler.until(lambda counts: counts.queued == 30)
+
+            await asyncio.to_thread(api, up, "POST", f"/workloads/{workload_id}/stop", code=202)
+            for line in lines[60:]:
+                await line.reach(Stage.WHOLE)
+                crowd.settle(line)
+
+            counts = await sampler.at_rest()
+            check_totals(counts, crowd.tally)
+            await check_hours(sampler, counts)
+            assert counts.finished == {"aborted": 60, "refused": 30}
+
+    uvloop.run(scenario())
+
+
+def test_a_killed_replica_leaves_no_request_uncounted(up: Up) -> None:
+    workload_id = deploy(up, "shot", group={"replicaCount": 3}, **QUICK)
+    wait_until(lambda: ready_count(up, workload_id) == 3, what="three ready replicas")
+    proton_id = workload(up, workload_id)["protonId"]
+
+    def replicas_are_killed() -> None:
+        for _ in range(3):
+            time.sleep(0.3)
+            next(iter(replica_processes(up, workload_id).values())).kill()
+            time.sleep(0.3)
+            wait_until(lambda: ready_count(up, workload_id) == 3, what="three again")
+
+    async def scenario() -> None:
+        async with Crowd(up, workload_id) as crowd, sampling(up, proton_id, crowd.tally) as sampler:
+            await load(
+                crowd,
+                clients=40,
+                mix={"get": 4, "post": 4, "stream": 1, "leave_answer": 1},
+                upto=5_000,
+                meanwhile=[replicas_are_killed],
+            )
+            counts = await sampler.at_rest()
+            tally = crowd.tally
+            # No worker has ended: a connection that is gone was cut by one, with its request.
+            tally.finished["aborted"] += tally.dropped
+            tally.dropped = 0
+            check_totals(counts, tally)
+            await check_hours(sampler, counts)
+            assert set(counts.finished) <= {"2xx", "refused", "aborted"}
+
+    uvloop.run(scenario())
+
+
+def test_a_killed_worker_takes_only_its_own_newest_numbers_along(up: Up) -> None:
+    workload_id = deploy(up, "bereft", group={"replicaCount": 2}, **QUICK)
+    wait_until(lambda: ready_count(up, workload_id) == 2, what="two ready replicas")
+    proton_id = workload(up, workload_id)["protonId"]
+
+    def a_worker_is_killed() -> None:
+        time.sleep(1)
+        restart(up, "gateway-0", psutil.signal.SIGKILL)
+        time.sleep(1)
+
+    async def scenario() -> None:
+        async with Crowd(up, workload_id) as crowd, sampling(up, proton_id, crowd.tally) as sampler:
+            await load(
+                crowd,
+                clients=60,
+                mix={"get": 10, "post": 1, "stream": 1},
+                upto=5_000,
+                meanwhile=[a_worker_is_killed],
+            )
+            await sampler.at_rest()
+            lines = lines_of_workers(up, crowd.lines)
+            first, second = (sampler.ids(index) for index in (0, 1))
+            killed, successor = first
+            (survivor,) = second
+            others = 0
+            for worker_id, name in ((successor, "gateway-0"), (survivor, "gateway-1")):
+                of_clients = sum((line.finished for line in lines[name]), Counter[str]())
+                counts = sampler.of(worker_id)
+                assert counts.finished == of_clients
+                assert counts.started == sum(len(line.sent_at) for line in lines[name])
+                assert counts.started == of_clients.total()
+                others += counts.started
+
+            # What it told last was true when it told it; what came after is lost, nothing else.
+            told = sampler.newest[killed]
+            counts = sampler.of(killed)
+            answered = sum(at < told.sent_at for line in lines[""] for at in line.ended_at)
+            sent = sum(at <= told.sent_at for line in lines[""] for at in line.sent_at)
+            assert answered <= sum(counts.finished.values()) <= counts.started <= sent
+            # The hour is written with the report: it lacks the last one at most.
+            hour = sum((await sampler.hours()).values()) - others
+            at_least = sampler.before[killed].protons[proton_id].started
+            assert at_least <= hour <= sum(len(line.sent_at) for line in lines[""])
+
+    uvloop.run(scenario())
+
+
+def lines_of_workers(up: Up, lines: list[Line]) -> dict[str, list[Line]]:
+    """Worker's name to the connections that it has; those that are no more have no name."""
+    found: dict[str, list[Line]] = {"": [line for line in lines if line.lost]}
+    by_port = {line.port: line for line in lines if not line.lost}
+    for name in ("gateway-0", "gateway-1"):
+        connections = psutil.Process(up.pids[name]).net_connections("tcp")
+        ports = [c.raddr.port for c in connections if c.raddr]
+        found[name] = [by_port.pop(port) for port in ports if port in by_port]
+    assert not by_port, "connections that no worker has"
+    return found

@@ -1,25 +1,19 @@
 """The commands of the API's page, run as they stand there."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
+from tests.fakes.tools import require_tool
 from tests.system.conftest import clean_environ
 
 PAGE = Path(__file__).parents[2] / "controlplane" / "README.md"
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
-needs_curl = pytest.mark.skipif(
-    shutil.which("curl") is None, reason="needs curl: apt-get install curl"
-)
 
-
-@needs_curl
 def test_every_command_of_the_page_works(tidegate_up):
+    require_tool("curl", "apt-get install curl")
     blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
     assert len(blocks) >= 8
     up = tidegate_up()

@@ -55,3 +55,10 @@ def test_a_reserved_port_is_not_handed_out():
     pool.reserve(port)
     assert pool.take() is None
     assert pool.taken == {port}
+
+
+def test_a_pool_begins_at_its_offset_whatever_its_size():
+    pool = PortPool(21_000, 21_009, offset=25)
+    first = pool.take()
+    assert first is not None
+    assert 21_005 <= first <= 21_009
