@@ -15,6 +15,7 @@ import uvloop
 from autoscaler.core.replica_sentences import Answer, Outcome
 from autoscaler.reconcilers.processes_probe import ProbeClient, read_status
 from controlplane.model.artifacts import Probe
+from tests.fakes.tools import require_tool
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HOST = "127.0.0.1"
