@@ -232,8 +232,10 @@ class DownstreamProtocol(asyncio.Protocol):
             self.transport.pause_reading()
 
     def release_reading(self) -> None:
-        """Read from the client again."""
+        """Read from the client again, once most of what was read ahead is used up."""
         if self._paused and not self._lost and not self.transport.is_closing():
+            if len(self._buffer) > max(_PIPELINE_BYTES, self._worker.settings.max_head_bytes):
+                return
             self._paused = False
             self.transport.resume_reading()
 

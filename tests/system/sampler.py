@@ -146,7 +146,10 @@ class Sampler:
     async def until(self, condition: Callable[[Counts], bool]) -> None:
         """Wait until the workers' pages together say something."""
         async with asyncio.timeout(DEADLINE_S):
-            while (whole := await self.look()) is None or not condition(whole):
+            while True:
+                whole = await self.look()
+                if whole is not None and condition(whole):
+                    return
                 await asyncio.sleep(self.BEAT_S)
 
     async def at_rest(self) -> Counts:

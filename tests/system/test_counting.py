@@ -1,13 +1,14 @@
 """Every request is counted once: the gateway's counters and those of its clients are the same."""
 
 import asyncio
+import functools
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import cycle
-from signal import SIGTERM
+from signal import Signals
 
 import psutil
 import pytest
@@ -16,7 +17,15 @@ import uvloop
 from tests.system.conftest import Up, processes_of, start_up, wait_until
 from tests.system.crowd import BLIND, PLAIN, VANISHING, Crowd, Line, Mix, Stage, Tally
 from tests.system.sampler import Counts, Sampler, sampling
-from tests.system.service import api, deploy, ready_count, scaling, wait_state, workload
+from tests.system.service import (
+    api,
+    deploy,
+    ready_count,
+    replicas,
+    scaling,
+    wait_state,
+    workload,
+)
 from tests.system.test_failures import replica_processes
 
 SETTINGS = [
@@ -53,12 +62,12 @@ def scale_to(up: Up, workload_id: str, count: int) -> None:
     runtime = {"containerGroups": [scaling(count, count, target=20)]}
     api(up, "PATCH", f"/workloads/{workload_id}/settings", {"runtime": runtime}, code=202)
     wait_until(
-        lambda: ready_count(up, workload_id) == count == len(replica_processes(up, workload_id)),
+        lambda: ready_count(up, workload_id) == count == len(replicas(up, workload_id)),
         what=f"{count} replicas",
     )
 
 
-def restart(up: Up, name: str, number: int = SIGTERM) -> None:
+def restart(up: Up, name: str, number: Signals = Signals.SIGTERM) -> None:
     """Signal a worker; wait until the supervisor has another one ready."""
     old = up.kill(name, number)
     wait_until(lambda: up.pids.get(name, old) != old, what=f"another {name}")
@@ -111,11 +120,18 @@ def test_100_000_requests_are_counted_once_while_replicas_and_workers_come_and_g
         async with Crowd(up, workload_id) as crowd, sampling(up, proton_id, crowd.tally) as sampler:
             tally = crowd.tally
 
+            began = time.monotonic()
+            scaled: list[int] = []
+
+            def reached(sent: int) -> bool:
+                return tally.sent >= sent
+
             def replicas_come_and_go(upto: int) -> Callable[[], None]:
                 def act() -> None:
                     for count in cycle([3, 1, 4, 2]):
                         scale_to(up, workload_id, count)
-                        if tally.sent >= upto:
+                        scaled.append(count)
+                        if reached(upto):
                             return
 
                 return act
@@ -123,7 +139,7 @@ def test_100_000_requests_are_counted_once_while_replicas_and_workers_come_and_g
             def workers_are_restarted() -> None:
                 for done, name in enumerate(restarts):
                     at = REQUESTS * (6 + done) // 10
-                    wait_until(lambda at=at: tally.sent >= at, what=f"{at} requests")  # type: ignore[misc]
+                    wait_until(functools.partial(reached, at), what=f"{at} requests")
                     restart(up, name)
 
             await load(
@@ -145,7 +161,10 @@ def test_100_000_requests_are_counted_once_while_replicas_and_workers_come_and_g
                 meanwhile=[replicas_come_and_go(REQUESTS), workers_are_restarted],
             )
             counts = await sampler.at_rest()
-            print(tally, counts, vars(sampler) | {"newest": 0, "before": 0})
+            with open("/tmp/j_runs.txt", "a") as f:
+                f.write(
+                    f"{time.monotonic() - began:.1f} s {tally} {counts} looks={sampler.looks} busy={sampler.busy} waiting={sampler.waiting} scaled={scaled}\n"
+                )
             check_totals(counts, tally)
             await check_hours(sampler, counts)
             assert counts.started + tally.dropped >= REQUESTS
@@ -230,7 +249,7 @@ def test_a_killed_worker_takes_only_its_own_newest_numbers_along(up: Up) -> None
 
     def a_worker_is_killed() -> None:
         time.sleep(1)
-        restart(up, "gateway-0", psutil.signal.SIGKILL)
+        restart(up, "gateway-0", Signals.SIGKILL)
         time.sleep(1)
 
     async def scenario() -> None:

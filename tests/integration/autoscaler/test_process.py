@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from controlplane.model.artifacts import ArtifactSpec, Container, ContainerGroup
@@ -130,7 +131,9 @@ async def test_it_runs_replicas_and_ends_them_with_itself(start: Start, store: S
         await process.communicate()
     assert process.returncode == 0
     assert await store.list(Replica) == []
-    assert (await asyncio.to_thread(get, url))[0] == 0
+    # Not by its port: somebody else on this machine may have it already.
+    assert replica.pid is not None
+    assert not psutil.pid_exists(replica.pid)
 
 
 async def test_an_interrupt_ends_a_standby_at_once(start: Start, store: Store):

@@ -421,7 +421,15 @@ async def test_requests_read_ahead_are_bounded_and_all_answered(rig: Rig) -> Non
     client.send(request("GET", "/", padding) * count)
     await until_async(lambda: blocked(client))
     await rig.counted(started=1, queued=1)
-    await rig.replica(answering(OK))
-    for _ in range(count):
+    replica = await rig.replica()
+    wire = await replica.accepted()
+    for _ in range(50):
+        await wire.request()
+        wire.send(OK)
+        assert (await client.answer()).body == b"ok"
+    assert await blocked(client), "an answer makes room for a request, not for hundreds"
+    for _ in range(50, count):
+        await wire.request()
+        wire.send(OK)
         assert (await client.answer()).body == b"ok"
     await rig.counted(started=count, finished={"2xx": count})
