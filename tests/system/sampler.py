@@ -174,10 +174,15 @@ class Sampler:
         load = self.newest[worker_id].protons.get(self._proton_id)
         return NONE if load is None else of_report(load)
 
-    def ids(self, index: int) -> list[str]:
-        """The ids of all workers that had this index, the present one last."""
+    def served(self) -> list[LoadReport]:
+        """The last reports of the workers that had requests for the proton, oldest first."""
         reports = sorted(self.newest.values(), key=lambda report: report.sent_at)
-        return [r.worker_id for r in reports if int(r.worker_id.split("-")[-2]) == index]
+        return [report for report in reports if self._proton_id in report.protons]
+
+    def ids(self, index: int) -> list[str]:
+        """The ids of those of them that had this index."""
+        served = [report.worker_id for report in self.served()]
+        return [worker_id for worker_id in served if int(worker_id.split("-")[-2]) == index]
 
     async def hours(self) -> dict[int, int]:
         """The proton's starts by epoch minute."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 DEADLINE_S = 10.0
 """For whatever must happen: long, because the machine may be busy; nothing waits it out."""
 
+_REMEMBERED_BYTES = 500_000
+
 
 @dataclass
 class Head:
@@ -72,6 +74,11 @@ class Wire:
         self.reader = reader
         self.writer = writer
         self.received = b""
+        """What was read, as it came: all of what tests look at, the beginning of floods."""
+
+    def _remember(self, data: bytes) -> None:
+        if len(self.received) < _REMEMBERED_BYTES:
+            self.received += data
 
     # ---- saying
 
@@ -98,27 +105,26 @@ class Wire:
     async def head(self) -> Head:
         async with asyncio.timeout(DEADLINE_S):
             raw = await self.reader.readuntil(b"\r\n\r\n")
-        self.received += raw
+        self._remember(raw)
         return Head(raw)
 
     async def line(self) -> bytes:
         async with asyncio.timeout(DEADLINE_S):
             raw = await self.reader.readuntil(b"\r\n")
-        self.received += raw
+        self._remember(raw)
         return raw[:-2]
 
     async def exactly(self, size: int) -> bytes:
         async with asyncio.timeout(DEADLINE_S):
             data = await self.reader.readexactly(size)
-        if len(self.received) < 1_000_000:
-            self.received += data
+        self._remember(data)
         return data
 
     async def to_end(self) -> bytes:
         """All until the other side ends the connection in order."""
         async with asyncio.timeout(DEADLINE_S):
             data = await self.reader.read()
-        self.received += data
+        self._remember(data)
         return data
 
     async def rest(self) -> bytes:
