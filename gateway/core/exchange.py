@@ -29,6 +29,10 @@ class Phase(IntEnum):
     FAILED = 6
 
 
+QUEUED, ASSIGNED, SENT, COMMITTED, TUNNEL, DONE, FAILED = Phase
+"""The members by name: looking one up on the class costs 0.12 us, and a request asks ten times."""
+
+
 class Event(IntEnum):
     """What happens to an exchange."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from gateway.core import answers
 from gateway.core.answers import Answer
 from gateway.core.balancing import by_weight, least_of_two
-from gateway.core.exchange import Phase
+from gateway.core.exchange import ASSIGNED
 from gateway.core.health import eject_for_s
 from gateway.core.messages import RequestHead
 from gateway.core.routing import Target
@@ -177,10 +177,10 @@ class Dispatcher:
                     lambda: UpstreamProtocol(self.worker, endpoint), endpoint.host, endpoint.port
                 )
         except (OSError, TimeoutError):
-            if exchange.endpoint is endpoint and exchange.phase == Phase.ASSIGNED:
+            if exchange.endpoint is endpoint and exchange.phase is ASSIGNED:
                 exchange.connect_failed()
             return
-        if exchange.phase == Phase.ASSIGNED and exchange.endpoint is endpoint:
+        if exchange.phase is ASSIGNED and exchange.endpoint is endpoint:
             exchange.send(upstream, self.worker.monotonic())
         else:  # the client left meanwhile: somebody else can use the connection
             self.give_back(upstream, self.worker.monotonic(), reusable=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.core import answers
 from gateway.core.answers import Answer, bad_request
-from gateway.core.exchange import Phase
+from gateway.core.exchange import QUEUED, SENT, TUNNEL
 from gateway.core.framing import FramingError
 from gateway.core.messages import BODY_FIXED, BODY_NONE, RequestHead
 from gateway.net.bodies import RequestBody
@@ -113,7 +113,7 @@ class DownstreamProtocol(asyncio.Protocol):
                 return
             self._buffer = self._buffer + data if self._buffer else data
             self._advance()
-        elif exchange.phase == Phase.TUNNEL:
+        elif exchange.phase is TUNNEL:
             self._touch(self._worker.settings.idle_timeout_s)
             exchange.tunnel(data)
         elif exchange.body_done:
@@ -134,9 +134,9 @@ class DownstreamProtocol(asyncio.Protocol):
         self.half_closed = True
         if exchange is None:
             return self.braked and bool(self._buffer)  # requests that wait for a slow reader
-        if exchange.phase == Phase.TUNNEL:
+        if exchange.phase is TUNNEL:
             return exchange.client_eof()
-        return exchange.body_done and exchange.phase > Phase.QUEUED
+        return exchange.body_done and exchange.phase > QUEUED
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
@@ -417,7 +417,7 @@ class DownstreamProtocol(asyncio.Protocol):
             self.keep_alive = False
         elif exchange.body_done:
             self._buffer = rest
-            if exchange.phase == Phase.SENT:
+            if exchange.phase is SENT:
                 self._expect(self._worker.settings.response_timeout_s, _RESPONSE)
 
     # ---- time
@@ -476,7 +476,7 @@ class DownstreamProtocol(asyncio.Protocol):
         elif waiting_for == _BODY and not exchange.body_done:
             self.keep_alive = False
             exchange.fail(answers.BODY_TIMEOUT)
-        elif exchange.phase == Phase.TUNNEL:
+        elif exchange.phase is TUNNEL:
             exchange.client_gone()
             self.transport.close()
         else:

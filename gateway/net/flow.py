@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core import answers, rewriting
 from gateway.core.answers import Answer
-from gateway.core.exchange import Event, Phase, next_phase
+from gateway.core.exchange import ASSIGNED, COMMITTED, QUEUED, SENT, TUNNEL, Event, next_phase
 from gateway.core.load import ABORTED, REFUSED, UPGRADED
 from gateway.core.messages import BODY_CHUNKED, BODY_NONE, RequestHead, ResponseHead
 from gateway.core.retries import Verdict, after_loss
@@ -77,7 +77,7 @@ class Exchange:
         self.request_id = request_id
         self.started_s = now_s
         self.waited_s = 0.0
-        self.phase = Phase.QUEUED
+        self.phase = QUEUED
         self.endpoint: Endpoint | None = None
         self.upstream: UpstreamProtocol | None = None
         self.sent = False
@@ -96,7 +96,7 @@ class Exchange:
 
     def assign(self, endpoint: "Endpoint", now_s: float) -> None:
         """Take a slot of an endpoint, and send when there is a connection."""
-        self.phase = Phase.ASSIGNED
+        self.phase = ASSIGNED
         self.endpoint = endpoint
         if not self.attempts:
             self.waited_s = now_s - self.started_s
@@ -117,7 +117,7 @@ class Exchange:
         """Write what there is of the request."""
         self.upstream = upstream
         upstream.exchange = self
-        self.phase = Phase.SENT
+        self.phase = SENT
         # Before the write: it may find the replica slow, and put the brake on again.
         self.client.await_response(now_s, body_done=self.body_done)
         outgoing = self.outgoing
@@ -129,9 +129,9 @@ class Exchange:
     def send_body(self, piece: bytes, *, last: bool) -> None:
         """Pass a piece of the request's body on (already framed as the replica gets it)."""
         self.body_done = self.body_done or last
-        if self.phase >= Phase.SENT and self.upstream is not None:
+        if self.phase >= SENT and self.upstream is not None:
             self.upstream.transport.write(piece)
-            if self.phase == Phase.SENT and self.replayable:
+            if self.phase is SENT and self.replayable:
                 self._keep(piece)
         else:
             self.outgoing += piece
@@ -154,7 +154,7 @@ class Exchange:
 
     def respond(self, head: ResponseHead) -> bytes:
         """The response head as the client will see it. From now on nothing is repeated."""
-        self.phase = Phase.COMMITTED
+        self.phase = COMMITTED
         self.outgoing = b""
         self.status = head.status
         self.reusable = head.keep_alive
@@ -245,16 +245,16 @@ class Exchange:
             answered: Part of a response head had come.
         """
         upstream, self.upstream = self.upstream, None
-        if self.phase == Phase.TUNNEL:
+        if self.phase is TUNNEL:
             self._end(UPGRADED, Event.LOST, self._now_s())
             self.client.close()
             return
-        if self.phase == Phase.COMMITTED:
+        if self.phase is COMMITTED:
             # Never appended to a response that has begun: the client must see it is cut.
             self._end(ABORTED, Event.LOST, self._now_s())
             self.client.abort()
             return
-        if self.phase != Phase.SENT:
+        if self.phase is not SENT:
             return
         if self.endpoint is not None:
             # Whatever ended this connection has likely ended its idle neighbours: do not find out
@@ -267,7 +267,7 @@ class Exchange:
     def connect_failed(self) -> None:
         """No connection to the replica: it has seen nothing of the request."""
         self.dispatcher.failed(self.endpoint)
-        if self.phase == Phase.ASSIGNED:
+        if self.phase is ASSIGNED:
             self._loss(touched=False, answered=False)
 
     def _loss(self, *, touched: bool, answered: bool) -> None:
@@ -292,11 +292,11 @@ class Exchange:
         if upstream is not None:
             upstream.exchange = None
             upstream.abort()
-        if self.phase == Phase.COMMITTED:
+        if self.phase is COMMITTED:
             self.code = answer.code
             self._end(ABORTED, Event.LOST, self._now_s())
             self.client.abort()
-        elif self.phase < Phase.COMMITTED:
+        elif self.phase < COMMITTED:
             self.refuse(answer)
 
     def refuse(self, answer: Answer) -> None:
@@ -321,8 +321,8 @@ class Exchange:
         if upstream is not None:
             upstream.exchange = None
             upstream.abort()
-        if self.phase <= Phase.TUNNEL:
-            ending = UPGRADED if self.phase == Phase.TUNNEL else ABORTED
+        if self.phase <= TUNNEL:
+            ending = UPGRADED if self.phase is TUNNEL else ABORTED
             self._end(ending, Event.CLIENT_GONE, self._now_s())
 
     def _release(self) -> None:

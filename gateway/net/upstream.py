@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.core import answers
 from gateway.core.chunks import ChunkReader, write_chunks, write_end
-from gateway.core.exchange import Phase
+from gateway.core.exchange import COMMITTED, TUNNEL
 from gateway.core.framing import FramingError
 from gateway.core.messages import BODY_CHUNKED, BODY_FIXED, BODY_NONE, BODY_TO_CLOSE, ResponseHead
 
@@ -87,7 +87,7 @@ class UpstreamProtocol(asyncio.Protocol):
         state = self._state
         if state == _HEAD:
             self._read_head(exchange, data)
-        elif exchange.phase == Phase.TUNNEL:
+        elif exchange.phase is TUNNEL:
             exchange.relay(data)
         elif state == BODY_FIXED:
             left = self._left - len(data)
@@ -110,7 +110,7 @@ class UpstreamProtocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The replica will send no more. Only tunnels live on half-closed."""
         exchange = self.exchange
-        if exchange is not None and exchange.phase == Phase.TUNNEL:
+        if exchange is not None and exchange.phase is TUNNEL:
             return exchange.upstream_eof()
         return False
 
@@ -122,7 +122,7 @@ class UpstreamProtocol(asyncio.Protocol):
             if self in self.endpoint.idle:
                 self.endpoint.idle.remove(self)
             return
-        if self._state == BODY_TO_CLOSE and exc is None and exchange.phase == Phase.COMMITTED:
+        if self._state == BODY_TO_CLOSE and exc is None and exchange.phase is COMMITTED:
             if exchange.client_chunked:
                 exchange.relay(write_end([]))
             self._complete(exchange, reusable=False)

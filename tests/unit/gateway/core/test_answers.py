@@ -29,6 +29,31 @@ def read(wire: bytes, *, method: str = "GET") -> tuple[h11.Response, bytes]:
     return response, body
 
 
+@pytest.mark.parametrize(
+    ("status", "codes"),
+    [
+        pytest.param(401, {"unauthenticated"}, id="no-or-bad-token"),
+        pytest.param(403, {"forbidden"}, id="no-role"),
+        pytest.param(404, {"no_route"}, id="nothing-there"),
+        pytest.param(408, {"head_timeout", "body_timeout"}, id="the-client-is-slow"),
+        pytest.param(413, {"body_too_large"}, id="too-large"),
+        pytest.param(
+            502,
+            {"replica_unreachable", "replica_reset", "replica_malformed"},
+            id="the-replica-is-broken",
+        ),
+        pytest.param(
+            503,
+            {"workload_stopped", "workload_errored", "queue_full", "gateway_stopping"},
+            id="not-now",
+        ),
+        pytest.param(504, {"cold_start_timeout", "replica_timeout"}, id="the-replica-is-slow"),
+    ],
+)
+def test_the_status_says_whose_fault_it_is(status, codes):
+    assert {answer.code for answer in NAMED.values() if answer.status == status} == codes
+
+
 @pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("close", [True, False])
 def test_every_answer_names_its_code_and_its_request(name, close):
@@ -58,9 +83,12 @@ def test_an_answer_to_head_has_the_length_of_its_body_and_no_body():
     assert dict(response.headers)[b"content-length"] == b"%d" % len(read(whole)[1])
 
 
-def test_a_401_says_how_to_authenticate():
-    response, _ = read(render(answers.UNAUTHENTICATED, request_id=b"i", close=False))
-    assert dict(response.headers)[b"www-authenticate"] == b"Bearer"
+@pytest.mark.parametrize(
+    ("answer", "expected"), [(answers.UNAUTHENTICATED, b"Bearer"), (answers.FORBIDDEN, None)]
+)
+def test_a_401_and_only_a_401_says_how_to_authenticate(answer, expected):
+    response, _ = read(render(answer, request_id=b"i", close=False))
+    assert dict(response.headers).get(b"www-authenticate") == expected
 
 
 def test_the_wait_is_said_where_waiting_helps():

@@ -26,6 +26,45 @@ def test_listed_pairs_move_and_all_others_are_refused(phase, event):
             next_phase(phase, event)
 
 
+@pytest.mark.parametrize(
+    ("events", "phases"),
+    [
+        pytest.param(
+            [Event.SLOT, Event.WRITTEN, Event.HEAD, Event.COMPLETE],
+            [Phase.ASSIGNED, Phase.SENT, Phase.COMMITTED, Phase.DONE],
+            id="answered",
+        ),
+        pytest.param(
+            [Event.SLOT, Event.WRITTEN, Event.UPGRADED, Event.COMPLETE],
+            [Phase.ASSIGNED, Phase.SENT, Phase.TUNNEL, Phase.DONE],
+            id="upgraded",
+        ),
+        pytest.param(
+            [Event.SLOT, Event.LOST_SAFE, Event.SLOT, Event.WRITTEN, Event.LOST_SAFE],
+            [Phase.ASSIGNED, Phase.QUEUED, Phase.ASSIGNED, Phase.SENT, Phase.QUEUED],
+            id="repeated",
+        ),
+        pytest.param([Event.REFUSED], [Phase.FAILED], id="refused"),
+    ],
+)
+def test_lives_of_requests(events, phases):
+    phase = Phase.QUEUED
+    for event, expected in zip(events, phases, strict=True):
+        phase = next_phase(phase, event)
+        assert phase is expected
+
+
+@pytest.mark.parametrize("names", [Phase, Event])
+def test_no_two_names_are_the_same(names):
+    assert len(names.__members__) == len(names)
+
+
+def test_phases_before_the_client_has_a_head_come_first():
+    """The shell compares phases: what is below COMMITTED can still be answered."""
+    unanswered = {p for p in Phase if Event.REFUSED in TRANSITIONS[p]}
+    assert unanswered == {p for p in Phase if p < Phase.COMMITTED}
+
+
 def test_every_phase_is_in_the_docstring_once_and_in_order():
     assert [row[0] for row in table(module, first="phase")] == [phase.name for phase in Phase]
 
