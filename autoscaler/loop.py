@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from autoscaler.collectors import Collector
-from autoscaler.core.explain import render
 from autoscaler.core.observation import DecisionState, Scaling, scaling_of
 from autoscaler.core.plan import decide
 from autoscaler.leadership import Leadership
@@ -278,7 +277,7 @@ class DecisionLoop:
         now_s: float,
     ) -> None:
         if decision.replicas != decision.previous_replicas:
-            logger.info("decided", extra={"proton_id": proton.id, "decision": render(decision)})
+            logger.info("decided", extra=_in_a_log(decision))
         finding = Finding(
             proton=proton,
             decision=decision,
@@ -333,3 +332,15 @@ class DecisionLoop:
 
 def _looks(replicas: Sequence[Replica]) -> tuple[object, ...]:
     return tuple((replica.id, replica.phase, replica.message) for replica in replicas)
+
+
+def _in_a_log(decision: Decision) -> dict[str, object]:
+    return {
+        "workload_id": decision.workload_id,
+        "proton_id": decision.proton_id,
+        "replicas": decision.replicas,
+        "previous_replicas": decision.previous_replicas,
+        "reason": decision.reason.value,
+        "steps": {step.name: step.note for step in decision.steps},
+        "next": decision.next,
+    }

@@ -1,10 +1,9 @@
-"""Decisions in words: what would change one, and the whole record as lines of text."""
+"""What would change a decision, in words. The whole record: `controlplane.model.explain`."""
 
 import math
 
 from autoscaler.core.idle import Idleness, Zero
 from autoscaler.core.observation import Observation, Scaling
-from controlplane.model.decisions import Decision
 
 
 def next_change(
@@ -61,20 +60,3 @@ def _to_zero(seen: Observation, idleness: Idleness) -> str:
     seconds = math.ceil(idleness.remaining_s)
     quiet = seen.load is not None and seen.load.load == 0 and not seen.woken
     return f"to 0 in {seconds} s if quiet" if quiet else f"to 0 after {seconds} s idle"
-
-
-def render(decision: Decision) -> list[str]:
-    """The record as lines: the verdict, what was seen, each step, what would change it."""
-    before, after = decision.previous_replicas, decision.replicas
-    verdict = f"{before} -> {after}" if before != after else f"{after} (unchanged)"
-    seen = ", ".join(
-        f"{name} {'unknown' if value is None else f'{value:.4g}'}"
-        for name, value in decision.inputs.items()
-    )
-    lines = [f"{verdict}: {decision.reason}"]
-    if seen:
-        lines.append(f"  seen: {seen}")
-    lines += [f"  {step.name}: {step.value:g}  {step.note}" for step in decision.steps]
-    if decision.next:
-        lines.append(f"  next: {decision.next}")
-    return lines

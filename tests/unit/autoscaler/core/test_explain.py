@@ -2,10 +2,9 @@
 
 import pytest
 
-from autoscaler.core.explain import next_change, render
+from autoscaler.core.explain import next_change
 from autoscaler.core.idle import Idleness, Zero
 from autoscaler.core.observation import Observation, Scaling
-from controlplane.model.decisions import Decision, Reason, Step
 from controlplane.model.workloads import ScalingPolicy
 from tests.unit.autoscaler.core.reports_for_tests import steady
 
@@ -101,35 +100,3 @@ def test_without_a_load_policy_load_is_not_mentioned():
         hold_s=0,
     )
     assert text == ""
-
-
-def record(**changes: object) -> Decision:
-    fields: dict[str, object] = {
-        "id": "d",
-        "at": 0.0,
-        "workload_id": "w",
-        "proton_id": "p",
-        "replicas": 3,
-        "previous_replicas": 2,
-        "reason": Reason.ON_TARGET,
-        **changes,
-    }
-    return Decision(**fields)  # type: ignore[arg-type]
-
-
-def test_a_record_as_lines():
-    decision = record(
-        steps=(Step(name="damping", value=3, note="3 wanted"),),
-        inputs={"load": 29, "mean_stable": 20.1234567, "cpu_percent": None},
-        next="2 more in flight -> 4",
-    )
-    assert render(decision) == [
-        "2 -> 3: on_target",
-        "  seen: load 29, mean_stable 20.12, cpu_percent unknown",
-        "  damping: 3  3 wanted",
-        "  next: 2 more in flight -> 4",
-    ]
-
-
-def test_a_record_without_anything_is_one_line():
-    assert render(record(previous_replicas=3)) == ["3 (unchanged): on_target"]
