@@ -117,7 +117,8 @@ class GatewayServer:
                 )
         # Answers say that the connection ends: clients in full swing are told by the next one,
         # instead of by an end that crosses with their next request.
-        await asyncio.sleep(_NOTICE_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), _NOTICE_S)
         await _turns()
         for client in list(worker.clients):
             if isinstance(client, DownstreamProtocol):

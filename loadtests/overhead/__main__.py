@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.quick:
         options.rounds, options.seconds = min(options.rounds, 3), min(options.seconds, 2)
     try:
-        result = run(rounds=options.rounds, seconds=options.seconds)
+        result = run(rounds=options.rounds, seconds=options.seconds, varied=options.varied)
     except BenchError as error:
         print(f"overhead: {error}", file=sys.stderr)
         return 1
@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="rounds over all proxies (5)")
     parser.add_argument("--seconds", type=int, default=4, help="load per proxy and round, s (4)")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 2 s: under a minute")
+    parser.add_argument(
+        "--varied", action="store_true", help="every request's head differs from all others"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON")
     parser.add_argument(
         "--render", action="store_true", help="keep the result and render loadtests/README.md"
@@ -74,7 +77,7 @@ def _write_json(path: Path, result: dict[str, Any]) -> None:
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
-def run(*, rounds: int, seconds: int) -> dict[str, Any]:
+def run(*, rounds: int, seconds: int, varied: bool = False) -> dict[str, Any]:
     """Start everything, measure, stop everything.
 
     Raises:
@@ -112,7 +115,9 @@ def run(*, rounds: int, seconds: int) -> dict[str, Any]:
         targets = [ours.target, *peers]
 
         def load(target: Target) -> Round:
-            return measure(target, wrk=wrk, token=token, seconds=seconds, cores=cores)
+            return measure(
+                target, wrk=wrk, token=token, seconds=seconds, cores=cores, varied=varied
+            )
 
         direct = run_wrk(
             wrk,
@@ -130,6 +135,7 @@ def run(*, rounds: int, seconds: int) -> dict[str, Any]:
     against = ratios(cases, ours=OURS)
     return {
         "title": TITLE,
+        "varied": varied,
         "machine": machine(),
         "versions": python_versions(),
         "rounds": rounds,

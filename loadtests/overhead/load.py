@@ -28,9 +28,25 @@ class LoadResult:
 
 
 def run_wrk(
-    binary: str, url: str, *, token: str, connections: int, seconds: int, core: int
+    binary: str,
+    url: str,
+    *,
+    token: str,
+    connections: int,
+    seconds: int,
+    core: int,
+    varied: bool = False,
 ) -> LoadResult:
     """Send as many requests as the target answers, for `seconds`.
+
+    Args:
+        binary: wrk.
+        url: What to ask for.
+        token: The bearer token.
+        connections: Kept alive.
+        seconds: How long.
+        core: Where wrk runs.
+        varied: Whether every request's target and headers differ from all others.
 
     Raises:
         BenchError: Any connect, read, write or time-out error, or any answer but 2xx and 3xx.
@@ -43,7 +59,12 @@ def run_wrk(
     os.sched_setaffinity(0, {core})
     try:
         told = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=seconds + 30
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds + 30,
+            env=os.environ | ({"WRK_VARIED": "1"} if varied else {}),
         )
     finally:
         os.sched_setaffinity(0, before)

@@ -86,7 +86,9 @@ SUMMARISED: Final = (
 )
 
 
-def measure(target: Target, *, wrk: str, token: str, seconds: int, cores: Cores) -> Round:
+def measure(
+    target: Target, *, wrk: str, token: str, seconds: int, cores: Cores, varied: bool = False
+) -> Round:
     """One run of load against one proxy, with its CPU time from the kernel's accounting.
 
     Raises:
@@ -98,6 +100,7 @@ def measure(target: Target, *, wrk: str, token: str, seconds: int, cores: Cores)
         target.url,
         token=token,
         connections=CONNECTIONS,
+        varied=varied,
         seconds=seconds,
         core=cores.load,
     )

@@ -1,4 +1,14 @@
--- Prints wrk's own totals as one line of JSON. Only `done` is defined: nothing runs per request.
+-- Prints wrk's own totals as one line of JSON. Nothing runs per request, unless every request's head
+-- is to differ from all others: then nothing that a proxy remembers of a head helps it.
+if os.getenv("WRK_VARIED") then
+  local sent = 0
+  request = function()
+    sent = sent + 1
+    wrk.headers["X-Attempt"] = sent
+    return wrk.format("GET", wrk.path .. "?n=" .. sent)
+  end
+end
+
 done = function(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(

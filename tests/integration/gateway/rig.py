@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "port": 0,
     "admin_port": 0,
     "access_log": "off",
-    "report_interval_s": 0.05,
+    "report_interval_s": 0.02,
     "drain_timeout_s": 5.0,
 }
 
