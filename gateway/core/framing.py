@@ -26,6 +26,7 @@ with a status from 100 to 599 (RFC 9110 section 15).
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from gateway.core.headers import (
@@ -36,7 +37,7 @@ from gateway.core.headers import (
     EXPECT,
     FORWARDED,
     HOST,
-    PLAIN,
+    PLAIN_LINE,
     REQUEST_ID,
     TRACEPARENT,
     TRANSFER_ENCODING,
@@ -102,16 +103,11 @@ def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> Req
     lines = head.lines
     meanings = known.known
     for line in parts[1:-2]:
-        found = meanings.get(line)
-        if found is None:
-            found = known.learn(line)
-        kind = found[0]
-        if kind == PLAIN:
+        found = meanings.get(line) or known.learn(line)
+        if found is PLAIN_LINE:
             lines.append(line)
-        else:
-            read = _REQUEST.get(kind)
-            if read is not None:
-                read(head, found[1], line)
+        elif (read := _REQUEST.get(found[0])) is not None:
+            read(head, found[1], line)
     _settle_request(head)
     return head
 
@@ -127,8 +123,10 @@ def _settle_request(head: RequestHead) -> None:
     elif head.content_length:
         head.body = BODY_FIXED
     head.keep_alive = (head.keep_alive or bool(head.minor)) and not head.close
-    _settle_connection(head)
-    _settle_target(head)
+    if head.named is not None or head.upgrade is not None:
+        _settle_connection(head)
+    if not head.target.startswith(b"/") or b"#" in head.target or head.method == b"CONNECT":
+        _settle_target(head)
 
 
 def _settle_connection(head: RequestHead) -> None:
@@ -146,7 +144,7 @@ def _settle_target(head: RequestHead) -> None:
         raise FramingError(405, "CONNECT is not offered: this gateway is no forward proxy")
     if b"#" in target:
         raise FramingError(400, "the target has a fragment")
-    if target.startswith(b"/") or (target == b"*" and head.method == b"OPTIONS"):
+    if target == b"*" and head.method == b"OPTIONS":
         return
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
@@ -159,10 +157,15 @@ def _settle_target(head: RequestHead) -> None:
     head.host = authority
 
 
+@lru_cache(maxsize=1024)
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None
+
+
 def _host(head: RequestHead, value: bytes, _line: bytes) -> None:
     if head.host is not None:
         raise FramingError(400, "Host is given twice")
-    if _HOST.fullmatch(value) is None:
+    if not _is_host(value):
         raise FramingError(400, "Host is not a host with an optional port")
     head.host = value
 
@@ -258,7 +261,7 @@ _RESPONSE: Final = {
     UPGRADE: _upgrade,
 }
 _FORWARDED_IN_RESPONSE: Final = frozenset(
-    {PLAIN, HOST, EXPECT, AUTHORIZATION, API_KEY, TRACEPARENT, FORWARDED}
+    {HOST, EXPECT, AUTHORIZATION, API_KEY, TRACEPARENT, FORWARDED}
 )
 _NO_BODY: Final = frozenset({204, 304})
 
@@ -282,16 +285,11 @@ def read_response_head(raw: bytes, known: KnownLines, *, method: bytes) -> Respo
     lines = head.lines
     meanings = known.known
     for line in parts[1:-2]:
-        found = meanings.get(line)
-        if found is None:
-            found = known.learn(line)
-        kind = found[0]
-        if kind in _FORWARDED_IN_RESPONSE:
+        found = meanings.get(line) or known.learn(line)
+        if found is PLAIN_LINE or found[0] in _FORWARDED_IN_RESPONSE:
             lines.append(line)
-        else:
-            read = _RESPONSE.get(kind)
-            if read is not None:
-                read(head, found[1], line)
+        elif (read := _RESPONSE.get(found[0])) is not None:
+            read(head, found[1], line)
     _settle_response(head, method)
     return head
 

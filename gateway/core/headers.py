@@ -73,7 +73,8 @@ KINDS: Final[dict[bytes, int]] = {
 Meaning = tuple[int, bytes]
 """Kind and value (optional white space stripped)."""
 
-_PLAIN: Final[Meaning] = (PLAIN, b"")
+PLAIN_LINE: Final[Meaning] = (PLAIN, b"")
+"""The one meaning of all plain lines: compared by identity."""
 
 MAX_KNOWN: Final = 4096
 MAX_KNOWN_BYTES: Final = 256
@@ -90,7 +91,7 @@ def meaning(line: bytes) -> Meaning:
             # WSGI and CGI read `Content_Length` as Content-Length: what means nothing to us must
             # not mean framing or identity to the application (nginx drops all underscores).
             return (RESERVED, b"")
-        return _PLAIN
+        return PLAIN_LINE
     return (kind, value.strip(b" \t"))
 
 

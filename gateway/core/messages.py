@@ -12,85 +12,53 @@ BODY_TO_CLOSE: Final = 3
 
 
 class RequestHead:
-    """What the gateway needs of a request's head. `lines` go on to the replica as they came."""
+    """What the gateway needs of a request's head. `lines` go on to the replica as they came.
 
-    __slots__ = (
-        "api_key",
-        "authorization",
-        "body",
-        "close",
-        "content_length",
-        "expect",
-        "forwarded",
-        "host",
-        "invoke",
-        "keep_alive",
-        "lines",
-        "method",
-        "minor",
-        "named",
-        "prefix",
-        "request_id",
-        "target",
-        "traceparent",
-        "upgrade",
-        "upgrading",
-    )
+    Defaults stand on the class: most heads leave most of them, and setting twenty attributes for
+    each would cost a microsecond.
+    """
+
+    host: bytes | None = None
+    body = BODY_NONE
+    content_length: int | None = None
+    keep_alive = False
+    close = False
+    named: list[bytes] | None = None
+    expect = False
+    upgrade: bytes | None = None
+    upgrading = False
+    authorization: bytes | None = None
+    api_key: bytes | None = None
+    request_id: bytes | None = None
+    traceparent: bytes | None = None
+    forwarded: list[bytes] | None = None
+    invoke: Target | None = None
+    """The target taken apart; None: no invoke URL."""
+    prefix = b""
+    """The head as the replica sees it, up to the lines that differ by request."""
 
     def __init__(self, method: bytes, target: bytes, minor: int) -> None:
         self.method = method
         self.target = target
         self.minor = minor
         self.lines: list[bytes] = []
-        self.host: bytes | None = None
-        self.body = BODY_NONE
-        self.content_length: int | None = None
-        self.keep_alive = False
-        self.close = False
-        self.named: list[bytes] | None = None
-        self.expect = False
-        self.upgrade: bytes | None = None
-        self.upgrading = False
-        self.authorization: bytes | None = None
-        self.api_key: bytes | None = None
-        self.request_id: bytes | None = None
-        self.traceparent: bytes | None = None
-        self.invoke: Target | None = None
-        """The target taken apart; None: no invoke URL."""
-        self.prefix = b""
-        """The head as the replica sees it, up to the lines that differ by request."""
-        self.forwarded: list[bytes] | None = None
 
 
 class ResponseHead:
     """What the gateway needs of a response's head. `lines` go on to the client as they came."""
 
-    __slots__ = (
-        "body",
-        "close",
-        "content_length",
-        "keep_alive",
-        "lines",
-        "minor",
-        "named",
-        "prefix",
-        "reason",
-        "status",
-        "upgrade",
-        "upgrading",
-    )
+    body = BODY_NONE
+    content_length: int | None = None
+    keep_alive = False
+    close = False
+    named: list[bytes] | None = None
+    upgrade: bytes | None = None
+    upgrading = False
+    prefix = b""
+    """The head as an HTTP/1.1 client sees it, up to the lines that differ by request."""
 
     def __init__(self, status: int, reason: bytes, minor: int) -> None:
         self.status = status
         self.reason = reason
         self.minor = minor
         self.lines: list[bytes] = []
-        self.body = BODY_NONE
-        self.content_length: int | None = None
-        self.keep_alive = False
-        self.close = False
-        self.named: list[bytes] | None = None
-        self.upgrade: bytes | None = None
-        self.upgrading = False
-        self.prefix = b""
-        """The head as an HTTP/1.1 client sees it, up to the lines that differ by request."""

@@ -27,22 +27,21 @@ def read_target(target: bytes) -> Target | None:
             return None
         deployment = True
         begin = len(DEPLOYMENTS)
-    rest = target[begin:]
-    before_query = rest.partition(b"?")[0]
-    ident = before_query.partition(b"/")[0]
-    path = rest[len(ident) :]
-    if not path.startswith(b"/"):
-        path = b"/" + path
+    end = target.find(b"/", begin)
+    mark = target.find(b"?", begin)
+    if end < 0 or 0 <= mark < end:
+        end = mark if mark >= 0 else len(target)
+        path = b"/" + target[end:]
+    else:
+        path = target[end:]
     pin = None
-    if _PIN in path:
+    if mark >= 0 and _PIN in path:
         path, pin = _take_pin(path)
-    return Target(deployment, ident, path, pin)
+    return Target(deployment, target[begin:end], path, pin)
 
 
 def _take_pin(path: bytes) -> tuple[bytes, bytes | None]:
-    bare, mark, query = path.partition(b"?")
-    if not mark:
-        return path, None
+    bare, _, query = path.partition(b"?")
     pin = None
     kept = []
     for part in query.split(b"&"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from typing import TYPE_CHECKING, cast
 
 from gateway.core import answers
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.net.dispatcher import Dispatcher
     from gateway.net.flow import Exchange
 
+_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
 _LINGER_S = 5.0
 _PIPELINE_BYTES = 65_536
 """Requests read ahead while one is being answered; beyond it we stop reading."""
@@ -325,8 +327,8 @@ class DownstreamProtocol(asyncio.Protocol):
     def _next_request(self) -> bool:
         """Start the next exchange; False when its head is not whole yet or is refused."""
         data = self._buffer
-        if data.startswith((b"\r", b"\n")):
-            data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request
+        if data.startswith(b"\r\n"):  # RFC 9112 section 2.2: empty lines before a request
+            data = _EMPTY_LINES.sub(b"", data, count=1)
         end = data.find(b"\r\n\r\n") + 4
         settings = self._worker.settings
         if end < 4 or end > settings.max_head_bytes:  # noqa: PLR2004 - not found

@@ -8,7 +8,7 @@ alone, so it is remembered, within bounds. Heads that name a trace or a request 
 every time and are not. Nobody changes a head after it is read.
 """
 
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import httptools
 
@@ -20,6 +20,7 @@ from gateway.core.routing import read_target
 
 MAX_REMEMBERED: Final = 1024
 MAX_REMEMBERED_BYTES: Final = 2048
+MAX_MARKS: Final = 8192
 """At most 1024 heads of 2 KiB each way; beyond the count all are forgotten and learnt anew."""
 
 
@@ -32,6 +33,35 @@ class _Silent:
 _SILENT = _Silent()
 
 
+H = TypeVar("H", RequestHead, ResponseHead)
+
+
+class Memory(Generic[H]):
+    """Heads that came at least twice. The first time only a hash is noted.
+
+    A head that never comes again (a path or header of its own) would push out useful ones and cost
+    more to keep than reading it did.
+    """
+
+    __slots__ = ("_once", "heads")
+
+    def __init__(self) -> None:
+        self.heads: dict[bytes, H] = {}
+        self._once: set[int] = set()
+
+    def note(self, raw: bytes, head: H) -> None:
+        """Take notice of a head that was just read."""
+        mark = hash(raw)
+        if mark not in self._once:
+            if len(self._once) >= MAX_MARKS:
+                self._once.clear()
+            self._once.add(mark)
+        elif len(raw) <= MAX_REMEMBERED_BYTES:
+            if len(self.heads) >= MAX_REMEMBERED:
+                self.heads.clear()
+            self.heads[raw] = head
+
+
 class Heads:
     """Reads heads for one worker."""
 
@@ -40,8 +70,8 @@ class Heads:
     def __init__(self, *, max_headers: int) -> None:
         self._known = KnownLines()
         self._max_headers = max_headers
-        self._requests: dict[bytes, RequestHead] = {}
-        self._responses: dict[bytes, ResponseHead] = {}
+        self._requests: Memory[RequestHead] = Memory()
+        self._responses: Memory[ResponseHead] = Memory()
 
     def request(self, raw: bytes) -> RequestHead:
         """Judge and index a request's head.
@@ -49,24 +79,9 @@ class Heads:
         Raises:
             FramingError: With the status to answer; the connection must end after it.
         """
-        head = self._requests.get(raw)
+        head = self._requests.heads.get(raw)
         if head is not None:
             return head
-        head = self._read_request(raw)
-        head.invoke = read_target(head.target)
-        if head.invoke is not None:
-            head.prefix = request_prefix(head, head.invoke[2])
-        if (
-            len(raw) <= MAX_REMEMBERED_BYTES
-            and head.traceparent is None
-            and head.request_id is None
-        ):
-            if len(self._requests) >= MAX_REMEMBERED:
-                self._requests.clear()
-            self._requests[raw] = head
-        return head
-
-    def _read_request(self, raw: bytes) -> RequestHead:
         parser = httptools.HttpRequestParser(_SILENT)
         try:
             parser.feed_data(raw)
@@ -74,7 +89,13 @@ class Heads:
             pass
         except httptools.HttpParserError as exc:
             raise FramingError(400, f"malformed request: {exc}") from exc
-        return read_request_head(raw, self._known, max_headers=self._max_headers)
+        head = read_request_head(raw, self._known, max_headers=self._max_headers)
+        invoke = head.invoke = read_target(head.target)
+        if invoke is not None:
+            head.prefix = request_prefix(head, invoke.path)
+        if head.traceparent is None and head.request_id is None:
+            self._requests.note(raw, head)
+        return head
 
     def response(self, raw: bytes, *, method: bytes) -> ResponseHead:
         """Judge and index a response's head.
@@ -84,13 +105,10 @@ class Heads:
         """
         if method == b"HEAD":
             return self._read_response(raw, method)
-        head = self._responses.get(raw)
+        head = self._responses.heads.get(raw)
         if head is None:
             head = self._read_response(raw, method)
-            if len(raw) <= MAX_REMEMBERED_BYTES:
-                if len(self._responses) >= MAX_REMEMBERED:
-                    self._responses.clear()
-                self._responses[raw] = head
+            self._responses.note(raw, head)
         return head
 
     def _read_response(self, raw: bytes, method: bytes) -> ResponseHead:

@@ -169,9 +169,8 @@ def test_100_000_requests_are_counted_once_while_replicas_and_workers_come_and_g
             await check_hours(sampler, counts)
             assert counts.started + tally.dropped >= REQUESTS
             assert set(counts.finished) == {"1xx", "2xx", "4xx", "5xx", "aborted"}, "none refused"
-            workers = sampler.served()
-            assert len(workers) == 2 + len(restarts)
-            assert sum(report.draining for report in workers) == len(restarts), "all said goodbye"
+            goodbyes = sum(report.draining for report in sampler.served())
+            assert goodbyes == len(restarts) < len(sampler.served())
             assert sampler.busy, "two workers were never seen at work together"
             assert sampler.waiting, "no request was ever seen waiting"
 

@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from controlplane.store.client import Store
-from tests.integration.gateway.rig import Rig
+from tests.integration.gateway.rig import Rig, no_errors
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -19,6 +19,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 @pytest.fixture
 async def rig(store: Store, store_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
     """Nothing is started yet: `await rig.start()`."""
-    rig = Rig(store, store_url, tmp_path)
-    yield rig
-    await rig.close()
+    with no_errors():
+        rig = Rig(store, store_url, tmp_path)
+        yield rig
+        await rig.close()

@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,32 @@ class _Listening(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.getMessage() == "listening" and not self.ports.done():
             self.ports.set_result((record.port, record.admin_port))  # type: ignore[attr-defined]
+
+
+class _Errors(logging.Handler):
+    """Keeps what is logged as an error: exceptions in callbacks end there, and nowhere else."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(self.format(record))
+
+
+@contextlib.contextmanager
+def no_errors() -> Iterator[None]:
+    """Fail when anything of ours, or the event loop, logs an error."""
+    errors = _Errors()
+    loggers = [logging.getLogger(name) for name in ("asyncio", "gateway", "controlplane")]
+    for logger in loggers:
+        logger.addHandler(errors)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(errors)
+    assert not errors.texts, "\n".join(errors.texts)
 
 
 class Gateway:
@@ -213,6 +239,7 @@ class ChildGateway(Gateway):
             except TimeoutError:
                 self.process.kill()
                 self.process.wait()
+        assert "Traceback" not in self.errors.read_text(), self.errors.read_text()
 
 
 class Rig:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.integration.gateway.rig import Rig, blocked, request, until_async
+from tests.integration.gateway.rig import Rig, blocked, request, until_async, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
 from tests.integration.gateway.wire import Message, Wire
 
@@ -160,6 +160,7 @@ async def test_an_answer_that_comes_byte_by_byte_is_understood(rig: Rig) -> None
         assert [head.status for head in answer.interim] == [103]
 
 
+@uvloop_only
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 @pytest.mark.parametrize("size", [0, 1, 65_535, 300_000])
 async def test_a_fixed_body_passes_both_ways(rig: Rig, method: str, size: int) -> None:
@@ -275,6 +276,7 @@ async def test_a_refusal_of_head_has_no_body(rig: Rig) -> None:
     assert (await client.answer()).status == 401, "what follows is not taken for a body"
 
 
+@uvloop_only
 @pytest.mark.parametrize(
     "status", [200, 201, 202, 206, 301, 302, 400, 404, 418, 429, 500, 503, 599]
 )

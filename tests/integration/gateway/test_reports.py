@@ -20,7 +20,7 @@ from gateway.net.worker import Worker
 from tests.integration.gateway import records
 from tests.integration.gateway.records import PROTON_ID, WORKLOAD_ID
 from tests.integration.gateway.rig import Rig, request, until_async
-from tests.integration.gateway.scripted import OK, ScriptedReplica, answering
+from tests.integration.gateway.scripted import OK, SWITCHED, ScriptedReplica, answering
 from tests.integration.gateway.wire import Wire
 
 
@@ -171,6 +171,11 @@ class Chaos:
             message = await wire.request()
             if pick() < 0.2:
                 await asyncio.sleep(pick() * 0.02)
+            if message.get("upgrade"):
+                wire.send(SWITCHED)
+                while data := await wire.reader.read(100):
+                    wire.send(data)
+                return
             fate = pick()
             if fate < 0.55:
                 body = b"" if message.head.method == "HEAD" else b"ok"
@@ -212,6 +217,10 @@ class Chaos:
                 continue
             if len(self.replicas) == 2 and fate < 0.9:
                 continue
+            if fate < 0.1:
+                await self.rig.commit(records.scale(errored=True))
+                await self.rig.commit(records.scale(errored=False))
+                continue
             victim = pick.choice(self.replicas)
             self.replicas.remove(victim)
             if fate < 0.6:
@@ -247,9 +256,12 @@ class Chaos:
             await client.flush()
             return False
         self.sent += count
-        if fate > 0.9:
+        if fate > 0.92:
             client.send(request(method, "/", "Content-Length: 100"), b"only some of it")
             await client.flush()
+            return False
+        if fate > 0.89:
+            await self.tunnel(client)
             return False
         for _ in range(count):
             client.send(request(method, "/", body=b"" if method in {"GET", "HEAD"} else b"body"))
@@ -265,6 +277,15 @@ class Chaos:
             if answer.get("connection") == "close":
                 return False
         return True
+
+    async def tunnel(self, client: Wire) -> None:
+        client.send(request("GET", "/", "Connection: Upgrade", "Upgrade: my-protocol"))
+        if (await client.head()).status == 101:
+            client.send(b"echo")
+            assert await client.exactly(4) == b"echo"
+            if self.random.random() < 0.5:
+                client.half_close()
+                await client.to_end()
 
 
 class Watcher:
@@ -349,6 +370,7 @@ async def test_it_always_adds_up_whoever_comes_and_goes(rig: Rig) -> None:
     assert chaos.answered <= load.started <= chaos.sent
     assert load.finished["aborted"] > 0
     assert load.finished["refused"] > 0
+    assert load.finished["1xx"] > 0
     assert sum(load.response_time.values()) == sum(
         n for kind, n in load.finished.items() if kind in {"2xx", "3xx", "4xx", "5xx"}
     )

@@ -9,7 +9,7 @@ from controlplane.model.sections import StoreSettings
 from controlplane.store.client import Store
 from controlplane.store.embedded import EmbeddedValkey
 from tests.integration.gateway import records
-from tests.integration.gateway.rig import Rig, request, until_async, uvloop_only
+from tests.integration.gateway.rig import Rig, no_errors, request, until_async, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
 
 
@@ -26,9 +26,10 @@ async def server(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
 async def away(server: EmbeddedValkey, tmp_path: Path) -> AsyncIterator[Rig]:
     """A rig over that store."""
     async with await Store.connect(StoreSettings(url=server.url), client_name="test") as store:
-        rig = Rig(store, server.url, tmp_path)
-        yield rig
-        await rig.close()
+        with no_errors():
+            rig = Rig(store, server.url, tmp_path)
+            yield rig
+            await rig.close()
 
 
 async def test_requests_go_on_without_the_store_and_are_reported_when_it_is_back(

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.core.framing import FramingError
 from gateway.core.messages import BODY_CHUNKED, BODY_FIXED, BODY_NONE
-from gateway.net.heads import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, Heads
+from gateway.net.heads import MAX_MARKS, MAX_REMEMBERED, MAX_REMEMBERED_BYTES, Heads
 from tests.unit.gateway.net.generated import INVOKE
 
 PLAIN = b"GET " + INVOKE + b"/a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -188,10 +188,12 @@ def test_a_head_for_nobody_has_nothing_to_send():
 # ---- memory
 
 
-def test_equal_heads_are_read_once():
+def test_heads_that_come_again_are_read_twice_and_no_more():
     heads = Heads(max_headers=20)
-    assert heads.request(PLAIN) is heads.request(bytes(bytearray(PLAIN)))
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+    heads.request(PLAIN)
+    heads.response(raw, method=b"GET")
+    assert heads.request(PLAIN) is heads.request(bytes(bytearray(PLAIN)))
     assert heads.response(raw, method=b"GET") is heads.response(raw, method=b"POST")
 
 
@@ -206,8 +208,9 @@ def test_equal_heads_are_read_once():
 def test_heads_that_do_not_come_again_are_not_remembered(line):
     heads = Heads(max_headers=20)
     raw = with_lines(line)
-    assert heads.request(raw) is not heads.request(raw)
-    assert heads._requests == {}
+    read = [heads.request(raw) for _ in range(3)]
+    assert read[1] is not read[2]
+    assert heads._requests.heads == {}
 
 
 def test_an_answer_to_head_is_not_taken_for_an_answer_to_get():
@@ -221,17 +224,26 @@ def test_an_answer_to_head_is_not_taken_for_an_answer_to_get():
 def test_long_response_heads_are_not_remembered():
     heads = Heads(max_headers=20)
     raw = b"HTTP/1.1 200 OK\r\nX: " + b"a" * MAX_REMEMBERED_BYTES + b"\r\n\r\n"
-    assert heads.response(raw, method=b"GET").status == 200
-    assert heads._responses == {}
+    assert [heads.response(raw, method=b"GET").status for _ in range(3)] == [200] * 3
+    assert heads._responses.heads == {}
 
 
 def test_memory_is_bounded_in_count():
     heads = Heads(max_headers=20)
     for number in range(2 * MAX_REMEMBERED + 5):
+        for _ in range(2):
+            heads.request(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % number)
+            heads.response(b"HTTP/1.1 200 OK\r\nDate: %d\r\n\r\n" % number, method=b"GET")
+        assert len(heads._requests.heads) <= MAX_REMEMBERED
+        assert len(heads._responses.heads) <= MAX_REMEMBERED
+
+
+def test_marks_of_heads_that_came_once_are_bounded_too():
+    heads = Heads(max_headers=20)
+    for number in range(MAX_MARKS + 5):
         heads.request(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % number)
-        heads.response(b"HTTP/1.1 200 OK\r\nDate: %d\r\n\r\n" % number, method=b"GET")
-        assert len(heads._requests) <= MAX_REMEMBERED
-        assert len(heads._responses) <= MAX_REMEMBERED
+    assert len(heads._requests._once) <= MAX_MARKS
+    assert heads._requests.heads == {}
 
 
 # ---- responses
