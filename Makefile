@@ -25,7 +25,7 @@ demo: $(STAMP) ## watch traffic wake a service from zero, spread it, and let it 
 	@$(BIN)/tidegate demo $(ARGS)
 
 up: $(STAMP) ## run Tidegate on this machine; ARGS="--port 8000 ..." passes options
-	@$(BIN)/tidegate up $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/tidegate up $(ARGS)
 
 test: unit ## all tests but the slow set
 	$(PYTEST) tests --ignore=tests/unit $(addprefix --ignore=,$(ALONE)) -n 2 --dist loadfile $(ARGS)

@@ -1,4 +1,4 @@
-"""From exceptions to the contract's error bodies (contract 1.9).
+"""From exceptions to the contract's error bodies.
 
 what                             status  body
 -------------------------------  ------  -------------------------------------------------

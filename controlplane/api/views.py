@@ -155,7 +155,9 @@ class Views:
         replicas = sorted(
             self._services.replicas[proton.id].values(), key=lambda r: (r.created_at, r.id)
         )
-        told = f"Proton is {status.state}: {len(replicas)} replicas, {status.ready_replicas} ready"
+        told = (
+            f"Proton is {status.state}: {status.ready_replicas} of {len(replicas)} replicas ready"
+        )
         return StatusSnapshot(
             overall_status=OverallStatus(
                 state=status.state,

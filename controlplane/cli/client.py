@@ -17,7 +17,7 @@ Json = dict[str, Any]
 """A JSON object of the API."""
 
 PAGE = 100
-_NOT_FOUND, _CONFLICT, _UNAUTHENTICATED, _FORBIDDEN, _INVALID = 404, 409, 401, 403, 422
+_NOT_FOUND, _UNAUTHENTICATED, _FORBIDDEN, _INVALID = 404, 401, 403, 422
 
 
 class ApiError(CliError):
@@ -207,7 +207,6 @@ def _api_error(response: httpx2.Response) -> ApiError:
     hints = {
         _UNAUTHENTICATED: "The token is not valid here. `tidegate token create` makes a new one.",
         _FORBIDDEN: "The token's user may not do this.",
-        _CONFLICT: "Somebody else may have changed it: look at it again, then decide.",
         _INVALID: "`--help` shows what is expected.",
     }
     return ApiError(text, status=status, hint=hints.get(status, ""))

@@ -20,7 +20,8 @@ Entrypoint = Annotated[
     str | None,
     typer.Option(
         metavar="COMMAND",
-        help="Command line, quoted as a shell would. It must listen on $PORT.",
+        help="Command line, quoted as a shell would. It must listen on $PORT. Name files in full: "
+        "every replica runs in a directory of its own.",
     ),
 ]
 Port = Annotated[

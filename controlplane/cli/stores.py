@@ -38,7 +38,7 @@ async def open_store(
             yield store
     except VolatileStoreError as exc:
         raise CliError(
-            f"the store at {without_password(url)} keeps nothing over a restart: {exc}",
+            f"the store at {without_password(url)} keeps nothing over a restart",
             hint="Give it an append-only file or snapshots, or accept the loss with "
             "--allow-volatile-store.",
         ) from exc

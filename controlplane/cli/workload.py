@@ -261,8 +261,8 @@ def _act(
         answer = api.call("POST", f"workloads/{found['id']}/{action}", body={})
         say(answer["status"])
         if target:
-            wait_for(api, found["id"], target, timeout_s=timeout_s)
-            say(f"{found['name']} is {target}")
+            result = wait_for(api, found["id"], target, timeout_s=timeout_s)
+            say(f"{found['name']} is {result['status'] if result else 'deleted'}")
 
 
 @app.command("delete")

@@ -1,4 +1,4 @@
-"""Who may do what (contract 2.9).
+"""Who may do what.
 
     role      invoke  identity, endpoint  settings, protons, events  change, stop, delete
     --------  ------  ------------------  -------------------------  --------------------

@@ -8,7 +8,7 @@ from controlplane.model.kinds import Kind, Record
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A health check of a container (contract 2.3 ProbeConfig; defaults are the contract's)."""
+    """A health check of a container (the contract's ProbeConfig, with its defaults)."""
 
     path: str
     port: int | None = None

@@ -21,7 +21,8 @@ class UpSettings:
     workers: int = 0
     """Gateway workers; 0: one per core."""
     stop_timeout_s: float = 30.0
-    """How long each stage of an orderly stop may take before the next begins."""
+    """How long each stage of an orderly stop may take before the next begins. Gateways end their
+    drain a second before it, also where `gateway.drain_timeout_s` is longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ class ReplicaPhase(StrEnum):
 
 
 class ProtonState(StrEnum):
-    """State of one proton, in the contract's words (contract 3.1)."""
+    """State of one proton, in the contract's words."""
 
     UNKNOWN = "unknown"
     SUBMITTED = "submitted"
@@ -77,7 +77,7 @@ IMPORTANCE_ORDER: Final[tuple[Importance, ...]] = tuple(Importance)
 
 
 class AccessRole(StrEnum):
-    """What a user may do with a shared entity (contract 2.9)."""
+    """What a user may do with a shared entity."""
 
     OWNER = "OWNER"
     USER = "USER"
@@ -134,11 +134,11 @@ def proton_state(
         wanted_replicas: The autoscaler's last decision; None before the first one.
         phases: Phases of all replicas of the proton.
         errored: The autoscaler gave up on the proton until somebody acts (crash loop, nothing
-            to run, never ready). Sticky: only a stop and start clears it.
+            to run, never ready). Sticky until a stop and start, or the autoscaler's next start.
 
     Returns:
         `stopped`/`stopping` when stop was asked, `errored` when sticky, `suspended` at zero
-        wanted replicas (contract 9.3 leaves it open: we decide `suspended`), else the worst
+        wanted replicas (the contract leaves it open: we decide `suspended`), else the worst
         state among the replicas that stay.
     """
     present = list(phases)

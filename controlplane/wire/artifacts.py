@@ -1,4 +1,4 @@
-"""Artifacts and their repositories (contract 2.2, 2.7)."""
+"""Artifacts and their repositories."""
 
 from typing import Annotated, Any, Literal, Self
 

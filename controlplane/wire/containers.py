@@ -1,4 +1,4 @@
-"""Containers of an artifact: probes, environment, images, ports (contract 2.3)."""
+"""Containers of an artifact: probes, environment, images, ports."""
 
 from typing import Annotated, Any, Final, Literal, Self
 

@@ -1,4 +1,4 @@
-"""Deployments: v2.41's wrapper of a workload (contract 1.6; its answers are ours to decide)."""
+"""Deployments: v2.41's wrapper of a workload (its answers are ours to decide)."""
 
 from controlplane.model.states import Importance
 from controlplane.wire.base import Input, Name, Shape

@@ -1,4 +1,4 @@
-"""The two path families of the API and the words in which they differ (contract 1.1, 1.6, 3.1).
+"""The two path families of the API and the words in which they differ.
 
 what                     old (`/console/...`, `/registry/...`)   new (`/workloads`, ...)
 -----------------------  --------------------------------------  -----------------------

@@ -1,4 +1,4 @@
-"""Events of a workload (contract 5) and scaling decisions (an extension)."""
+"""Events of a workload and scaling decisions (an extension)."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""Users and the caller's own account (contract 2.6 UserData, 10.1)."""
+"""Users and the caller's own account."""
 
 import hashlib
 from typing import Self

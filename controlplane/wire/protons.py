@@ -1,4 +1,4 @@
-"""Protons and the snapshot of their replicas (contract 2.8)."""
+"""Protons and the snapshot of their replicas."""
 
 from typing import Final, Self
 

@@ -1,4 +1,4 @@
-"""A workload's runtime: replica counts, autoscaling, sizes (contract 2.4, 2.5).
+"""A workload's runtime: replica counts, autoscaling, sizes.
 
 Accepted: groups with `autoscaling.minReplicaCount/maxReplicaCount` (current), bounds inside each
 policy (11.5, hoisted), and `replicaCount`/`autoscaling` at the top of the runtime (v2.41).
@@ -306,7 +306,7 @@ class OldRuntimeShape(RuntimeShape):
 
 
 def fixed_count(group: GroupRuntime) -> int:
-    """Replicas of a group that does not scale by itself: 1 where nobody said (contract 2.4)."""
+    """Replicas of a group that does not scale by itself: 1 where nobody said."""
     return group.replica_count or 1
 
 

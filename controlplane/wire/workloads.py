@@ -1,4 +1,4 @@
-"""Workloads (contract 2.1, 2.6, 2.11) and what is said about their state."""
+"""Workloads and what is said about their state."""
 
 from typing import Annotated, Any, Self
 

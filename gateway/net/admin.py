@@ -90,11 +90,12 @@ class Admin:
             self.loop_lag_s = max(0.0, self._worker.monotonic() - before_s - 0.5)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
+        with contextlib.suppress(
+            OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
+        ):
             async with asyncio.timeout(_REQUEST_S):
                 request = await reader.readuntil(b"\r\n\r\n")
-                path = request.split(b" ", 2)[1].split(b"?")[0].decode("latin-1")
-                status, kind, body = await self._answer(path)
+                status, kind, body = await self._answer(_path(request))
                 writer.write(
                     b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
                     b"Connection: close\r\n\r\n" % (status, kind, len(body))
@@ -186,6 +187,12 @@ class Admin:
         name = "gateway_build_info"
         yield f"# HELP {name} Version.\n# TYPE {name} gauge\n"
         yield f'{name}{{{label},version="{__version__}"}} 1\n'
+
+
+def _path(request: bytes) -> str:
+    """The path of a request; empty for what is none."""
+    words = request.partition(b"\r\n")[0].split(b" ")
+    return words[1].partition(b"?")[0].decode("latin-1") if len(words) > 1 else ""
 
 
 def _samples(proton: ProtonRoute, label: str) -> Iterator[str]:

@@ -35,9 +35,11 @@ def wait_until(
 
 
 def clean_environ(**extra: str) -> dict[str, str]:
-    """Our environment without the settings, tokens and credentials of whoever runs the tests."""
+    """That of an activated virtual environment, as the README has it, without the settings,
+    tokens and credentials of whoever runs the tests."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("TIDEGATE_")}
-    return {**kept, "NO_COLOR": "1", "COLUMNS": "200", **extra}
+    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    return {**kept, "PATH": path, "NO_COLOR": "1", "COLUMNS": "200", **extra}
 
 
 @dataclass

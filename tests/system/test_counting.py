@@ -120,9 +120,6 @@ def test_100_000_requests_are_counted_once_while_replicas_and_workers_come_and_g
         async with Crowd(up, workload_id) as crowd, sampling(up, proton_id, crowd.tally) as sampler:
             tally = crowd.tally
 
-            began = time.monotonic()
-            scaled: list[int] = []
-
             def reached(sent: int) -> bool:
                 return tally.sent >= sent
 
@@ -130,7 +127,6 @@ def test_100_000_requests_are_counted_once_while_replicas_and_workers_come_and_g
                 def act() -> None:
                     for count in cycle([3, 1, 4, 2]):
                         scale_to(up, workload_id, count)
-                        scaled.append(count)
                         if reached(upto):
                             return
 
@@ -161,10 +157,6 @@ def test_100_000_requests_are_counted_once_while_replicas_and_workers_come_and_g
                 meanwhile=[replicas_come_and_go(REQUESTS), workers_are_restarted],
             )
             counts = await sampler.at_rest()
-            with open("/tmp/j_runs.txt", "a") as f:
-                f.write(
-                    f"{time.monotonic() - began:.1f} s {tally} {counts} looks={sampler.looks} busy={sampler.busy} waiting={sampler.waiting} scaled={scaled}\n"
-                )
             check_totals(counts, tally)
             await check_hours(sampler, counts)
             assert counts.started + tally.dropped >= REQUESTS

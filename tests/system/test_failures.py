@@ -1,4 +1,4 @@
-"""kill -9 of each process under steady load: design section 8, line by line."""
+"""kill -9 of each process under steady load: what its users may notice, and what must hold."""
 
 import asyncio
 import os

@@ -106,7 +106,7 @@ async def test_status_details_of_a_healthy_proton_count_its_replicas(api):
     await api.write(scale, ready)
     path = f"/api/v2/workloads/{workload['id']}/protons/{workload['protonId']}/statusDetails"
     body = (await api.owner.get(path)).json()
-    assert body["overallStatus"]["summary"] == "Proton is running: 1 replicas, 1 ready"
+    assert body["overallStatus"]["summary"] == "Proton is running: 1 of 1 replicas ready"
     assert body["logTail"] is None
 
 

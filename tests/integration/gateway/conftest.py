@@ -8,7 +8,8 @@ import pytest
 import uvloop
 
 from controlplane.store.client import Store
-from tests.integration.gateway.rig import Rig, no_errors
+from tests.integration.gateway.gateways import no_errors
+from tests.integration.gateway.rig import Rig
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.gateway.gateways import ChildGateway
 from tests.integration.gateway.records import PROTON_ID, WORKLOAD_ID
-from tests.integration.gateway.rig import ChildGateway, Rig, request, uvloop_only
+from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
 
 pytestmark = uvloop_only  # a child process has the loop that it always has

@@ -6,8 +6,9 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.integration.gateway.rig import Rig, request, until_async
+from tests.integration.gateway.rig import Rig, request
 from tests.integration.gateway.scripted import OK, answering
+from tests.integration.gateway.waiting import until_async
 
 
 async def test_a_serving_worker_is_alive_and_ready(rig: Rig) -> None:

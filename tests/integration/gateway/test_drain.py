@@ -7,15 +7,10 @@ import socket
 
 import pytest
 
-from tests.integration.gateway.rig import (
-    ChildGateway,
-    Rig,
-    request,
-    until,
-    until_async,
-    uvloop_only,
-)
+from tests.integration.gateway.gateways import ChildGateway
+from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import OK, SWITCHED, answering
+from tests.integration.gateway.waiting import until, until_async
 from tests.integration.gateway.wire import Wire
 
 pytestmark = uvloop_only  # a child process has the loop that it always has

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.integration.gateway.rig import Rig, blocked, request, until_async, uvloop_only
+from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
+from tests.integration.gateway.waiting import blocked, until_async
 from tests.integration.gateway.wire import Message, Wire
 
 

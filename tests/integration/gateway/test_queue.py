@@ -9,8 +9,9 @@ from controlplane.model.states import Desired, ReplicaPhase
 from controlplane.model.workloads import Autoscaling, GroupRuntime, Proton, Runtime, ScalingPolicy
 from tests.integration.gateway import records
 from tests.integration.gateway.records import PROTON_ID
-from tests.integration.gateway.rig import Rig, request, until
+from tests.integration.gateway.rig import Rig, request
 from tests.integration.gateway.scripted import OK, answering
+from tests.integration.gateway.waiting import until
 from tests.integration.gateway.wire import Wire
 
 

@@ -17,8 +17,9 @@ from tests.integration.gateway.records import (
     USER_ID,
     WORKLOAD_ID,
 )
-from tests.integration.gateway.rig import Rig, request, until_async, uvloop_only
+from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
+from tests.integration.gateway.waiting import until_async
 from tests.integration.gateway.wire import Message
 
 pytestmark = uvloop_only  # nothing here depends on the loop

@@ -9,8 +9,10 @@ from controlplane.model.sections import StoreSettings
 from controlplane.store.client import Store
 from controlplane.store.embedded import EmbeddedValkey
 from tests.integration.gateway import records
-from tests.integration.gateway.rig import Rig, no_errors, request, until_async, uvloop_only
+from tests.integration.gateway.gateways import no_errors
+from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
+from tests.integration.gateway.waiting import until_async
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from tests.integration.gateway.rig import Rig, blocked, request, until_async, uvloop_only
+from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import OK
+from tests.integration.gateway.waiting import blocked, until_async
 from tests.integration.gateway.wire import Wire
 
 LARGE = 20 * 1024 * 1024

@@ -13,8 +13,9 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.integration.gateway import records
 from tests.integration.gateway.records import TOKEN, WORKLOAD_ID
-from tests.integration.gateway.rig import Rig, blocked, request, until_async
+from tests.integration.gateway.rig import Rig, request
 from tests.integration.gateway.scripted import OK, SWITCHED, ScriptedReplica, answering
+from tests.integration.gateway.waiting import blocked, until_async
 from tests.integration.gateway.wire import Wire
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: my-protocol")

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from tests.integration.gateway.rig import ChildGateway, Rig, uvloop_only
+from tests.integration.gateway.gateways import ChildGateway
+from tests.integration.gateway.rig import Rig, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
 
 pytestmark = uvloop_only  # a child process has the loop that it always has

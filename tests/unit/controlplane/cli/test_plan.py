@@ -116,7 +116,11 @@ def test_only_fixed_ports_are_checked_before_the_start():
             "9089 is asked for twice",
             id="second-worker-and-autoscaler",
         ),
-        pytest.param({"gateway.port": "70000"}, "not between 1 and 65535", id="too-large"),
+        pytest.param(
+            {"gateway.admin_port": "65535", "up.workers": "2"},
+            "65536 for gateway worker 1's admin pages is not between 1 and 65535",
+            id="second-worker-too-high",
+        ),
     ],
 )
 def test_ports_that_cannot_work_together_are_named(flags, words):

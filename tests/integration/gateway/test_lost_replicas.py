@@ -1,4 +1,4 @@
-"""Replicas and clients that vanish: what is repeated, what is told to whom, what is counted."""
+"""Replicas that vanish: what is repeated, what is not, and who gets the next request."""
 
 import asyncio
 import contextlib
@@ -8,9 +8,9 @@ import pytest
 
 from controlplane.model.states import ReplicaPhase
 from tests.integration.gateway import records
-from tests.integration.gateway.records import PROTON_ID
-from tests.integration.gateway.rig import Rig, request, until, until_async
+from tests.integration.gateway.rig import Rig, request
 from tests.integration.gateway.scripted import OK, ScriptedReplica, answering
+from tests.integration.gateway.waiting import until, until_async
 from tests.integration.gateway.wire import Wire
 
 METHODS = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "POST", "PATCH"]
@@ -57,9 +57,6 @@ async def ready_and_dead(rig: Rig) -> tuple[ScriptedReplica, ScriptedReplica]:
     dead.stop_listening()
     await rig.announce(dead)
     return await rig.replica(named), dead
-
-
-# ---- replicas
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -394,139 +391,3 @@ async def test_only_so_many_idle_connections_are_kept_and_not_for_long(rig: Rig)
     ends = [asyncio.create_task(wire.ended()) for wire in wires]
     await until(lambda: sum(end.done() for end in ends) >= 3)
     await asyncio.gather(*ends)
-
-
-# ---- clients
-
-
-async def refused(wire: Wire, data: bytes) -> bool:
-    """Whether the other side takes no more."""
-    try:
-        wire.send(data)
-        await wire.flush()
-    except ConnectionError:
-        return True
-    return False
-
-
-async def gone(wire: Wire) -> None:
-    """The replica is told that nobody waits any more."""
-    assert await wire.ended() in {"eof", "reset"}
-
-
-@pytest.mark.parametrize("rude", [False, True], ids=["eof", "reset"])
-async def test_a_client_that_leaves_the_queue_is_forgotten(rig: Rig, rude: bool) -> None:
-    await rig.start()
-    client = await rig.client()
-    client.send(request())
-    await rig.counted(queued=1)
-    if rude:
-        client.reset()
-    else:
-        client.close()
-    await rig.counted(started=1, queued=0, in_flight=0, finished={"aborted": 1})
-    replica = await rig.replica(answering(OK))
-    assert (await rig.ask("GET", "/other")).status == 200
-    assert replica.wires[0].received.startswith(b"GET /other "), "nobody asks for it any more"
-
-
-async def test_a_client_that_breaks_off_in_flight_is_told_to_the_replica(rig: Rig) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
-    client.reset()
-    await gone(wire)
-    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
-
-
-async def test_a_client_that_only_stops_sending_still_gets_its_answer(rig: Rig) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request("POST", "/", body=b"x"))
-    client.half_close()
-    wire = await replica.accepted()
-    await wire.request()
-    wire.send(OK)
-    assert (await client.answer()).body == b"ok"
-    assert await client.ended() == "eof"
-    await rig.counted(started=1, in_flight=0, finished={"2xx": 1})
-
-
-@pytest.mark.parametrize("rude", [False, True], ids=["eof", "reset"])
-async def test_a_client_that_leaves_within_its_body_is_told_to_the_replica(
-    rig: Rig, rude: bool
-) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request("POST", "/", "Content-Length: 10"), b"12345")
-    wire = await replica.accepted()
-    await wire.head()
-    assert await wire.exactly(5) == b"12345"
-    if rude:
-        client.reset()
-    else:
-        client.close()
-    await gone(wire)
-    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
-
-
-@pytest.mark.parametrize("rude", [False, True], ids=["eof", "reset"])
-async def test_a_client_that_leaves_within_the_answer_is_told_to_the_replica(
-    rig: Rig, rude: bool
-) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
-    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")
-    await client.head()
-    assert await client.chunk() == b"hi"
-    if rude:
-        client.reset()
-    else:
-        client.close()
-    await until_async(lambda: refused(wire, b"2\r\nhi\r\n"))
-    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
-
-
-async def test_a_client_that_leaves_while_its_connection_is_opened_leaves_it_to_others(
-    rig: Rig,
-) -> None:
-    await rig.start()
-    await rig.replica(answering(OK))
-    for turns in range(30):
-        client = await rig.client()
-        client.send(request())
-        for _ in range(turns % 6):
-            await asyncio.sleep(0)
-        client.reset()
-    load = await rig.counted(in_flight=0, queued=0)
-    assert sum(load.finished.values()) == load.started
-    assert (await rig.ask()).status == 200
-
-
-async def test_a_slot_that_a_client_left_serves_the_next_in_line(rig: Rig) -> None:
-    await rig.start(limit=1)
-    replica = await rig.replica()
-    first, second = await rig.client(), await rig.client()
-    first.send(request("GET", "/1"))
-    wire = await replica.accepted()
-    await wire.request()
-    second.send(request("GET", "/2"))
-    await rig.counted(queued=1, in_flight=1)
-    first.reset()
-    wire = await replica.accepted()
-    assert (await wire.request()).head.target == "/2"
-    wire.send(OK)
-    assert (await second.answer()).body == b"ok"
-    load = await rig.counted(started=2, in_flight=0, queued=0)
-    assert load.finished == {"2xx": 1, "aborted": 1}
-    assert load.workload_id
-    assert PROTON_ID in (await rig.report()).protons
