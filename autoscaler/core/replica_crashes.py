@@ -12,6 +12,9 @@ A *round* is everything that started before the last counted failure: twenty rep
 started together and fail together are one failed start, not twenty. A replica that becomes ready
 sets the failed starts back to zero, and one that stays ready for 10 s the waiting, too. While
 starts are failing, only one replica of the proton tries at a time.
+
+A proton is given up when nobody serves and either `crash_limit` starts in a row failed, or twice as
+many processes in a row ended early: ready for a moment each time, it would else restart for ever.
 """
 
 from dataclasses import dataclass
@@ -105,8 +108,9 @@ def start_wait_s(crashes: Crashes, *, launching: int, now_s: float) -> float | N
 
 
 def gave_up(crashes: Crashes, *, crash_limit: int, serving: int) -> bool:
-    """Whether the proton is errored: too many failed starts in a row and nobody serves.
+    """Whether the proton is errored: too many failures in a row (see above) and nobody serves.
 
     Replicas that serve outweigh new ones that fail: those are tried again every 30 s.
     """
-    return crashes.failed_starts >= crash_limit and serving == 0
+    failed = crashes.failed_starts >= crash_limit or crashes.early_ends >= 2 * crash_limit
+    return failed and serving == 0

@@ -202,12 +202,14 @@ def next_start(why: str, *, failed_starts: int, crash_limit: int, wait_s: float 
     return f"{why}{count} Starts again" + (f" in {wait_s:.1f} s." if wait_s > 0 else " now.")
 
 
-def gave_up(why: str, *, failed_starts: int) -> str:
+def gave_up(why: str, *, failed_starts: int, early_ends: int) -> str:
     """The proton is errored."""
-    return (
-        f"{why} Gave up after {failed_starts} failed starts in a row: correct the service, then "
-        "stop and start the workload."
+    times = (
+        f"{failed_starts} failed starts in a row"
+        if failed_starts
+        else f"it ended {early_ends} times in a row soon after it was ready"
     )
+    return f"{why} Gave up after {times}: correct the service, then stop and start the workload."
 
 
 def unresolved(names: Collection[str]) -> str:

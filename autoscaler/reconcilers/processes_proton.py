@@ -153,7 +153,8 @@ class ProtonReplicas:
         """The sentence for a replica that waits for its turn, or that will not get one."""
         failed_starts = self._crashes.failed_starts
         if self.errored:
-            return gave_up_sentence(self._why, failed_starts=failed_starts)
+            early_ends = self._crashes.early_ends
+            return gave_up_sentence(self._why, failed_starts=failed_starts, early_ends=early_ends)
         limit = self._context.settings.crash_limit
         return next_start(self._why, failed_starts=failed_starts, crash_limit=limit, wait_s=wait_s)
 

@@ -1,4 +1,4 @@
-"""The answers that the gateway makes itself (design section 5.3): one table, one shape.
+"""The answers that the gateway makes itself: one table, one shape.
 
 JSON, marked with `X-Tidegate-Error: <code>`, with the request id. Authentication answers carry
 `{"message": ...}`, as the contract's clients expect on the invoke path; the others
@@ -39,6 +39,11 @@ class Answer(msgspec.Struct, frozen=True):
 UNAUTHENTICATED: Final = Answer(401, "unauthenticated", "Invalid API key")
 FORBIDDEN: Final = Answer(403, "forbidden", "You have no role on this workload: ask its owner.")
 NO_ROUTE: Final = Answer(404, "no_route", "There is no such workload at this invoke URL.")
+NO_INVOKE_URL: Final = Answer(
+    404,
+    "no_route",
+    "This is not an invoke URL (/api/v2/endpoints/workloads/<id>/...); the API is on another port.",
+)
 NO_PROTON: Final = Answer(404, "no_route", "The workload has no proton with this protonId.")
 STOPPED: Final = Answer(503, "workload_stopped", "The workload is stopped: start it first.")
 ERRORED: Final = Answer(

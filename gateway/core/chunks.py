@@ -81,7 +81,7 @@ class ChunkReader:
                 return pieces, b""
             self._line(data[at:line_end])
             at = line_end + 2
-        return pieces, data[at:] if self.done else b""
+        return pieces, data[at:]
 
     def _keep(self, part: bytes) -> None:
         limit = MAX_TRAILERS if self._state == _TRAILERS else MAX_SIZE_LINE

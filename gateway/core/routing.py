@@ -15,7 +15,7 @@ class Target(NamedTuple):
     path: bytes
     """What the replica gets: the rest of the path, with its query."""
     pin: bytes | None
-    """Value of `protonId`, taken out of the query (contract section 4)."""
+    """Value of `protonId`, taken out of the query: it is ours, not the application's."""
 
 
 def read_target(target: bytes) -> Target | None:

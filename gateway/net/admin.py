@@ -25,7 +25,6 @@ DURATIONS_S = (
 _BOUNDS = tuple((edge, bucket(edge)) for edge in DURATIONS_S)
 _SLICE_S = 0.002
 _REQUEST_S = 5.0
-_STALE_S = 10.0
 
 _COUNTERS = (
     ("gateway_requests_started_total", "Requests routed to the proton.", "started"),

@@ -57,7 +57,7 @@ class Dispatcher:
         request_id = head.request_id or trace
         target = head.invoke
         if target is None:
-            client.refuse(head, answers.NO_ROUTE, request_id)
+            client.refuse(head, answers.NO_INVOKE_URL, request_id)
             return None
         identity = self.routes.authenticate(head.authorization or head.api_key)
         if identity is None:

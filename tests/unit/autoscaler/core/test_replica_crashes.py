@@ -111,6 +111,15 @@ def test_giving_up(failed_starts: int, serving: int, expected: bool):
     assert gave_up(failing(failed_starts), crash_limit=5, serving=serving) is expected
 
 
+@pytest.mark.parametrize(("early_ends", "expected"), [(9, False), (10, True)])
+def test_a_service_that_is_ready_for_a_moment_each_time_is_given_up_too(
+    early_ends: int, expected: bool
+):
+    crashes = became_ready(failing(early_ends, how=Ending.BRIEFLY_READY))
+    assert gave_up(crashes, crash_limit=5, serving=0) is expected
+    assert not gave_up(crashes, crash_limit=5, serving=1)
+
+
 @given(st.lists(st.sampled_from(Ending), max_size=50), st.floats(0, 10))
 def test_no_wait_is_ever_negative_or_too_long(endings: list[Ending], backoff_s: float):
     crashes = Crashes()

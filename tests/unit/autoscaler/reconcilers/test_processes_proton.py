@@ -162,7 +162,7 @@ def test_when_one_has_started_the_others_follow_at_once(play):
     play(story)
 
 
-def test_dying_soon_after_being_ready_waits_longer_every_time(play):
+def test_dying_soon_after_being_ready_waits_longer_every_time_until_it_is_given_up(play):
     async def story(world: World) -> None:
         world.proton.aim(1)
         for _ in range(1500):
@@ -174,8 +174,9 @@ def test_dying_soon_after_being_ready_waits_longer_every_time(play):
         assert gaps[0] == pytest.approx(0.1, abs=0.05)
         assert gaps[-1] == pytest.approx(30, abs=0.5)
         assert gaps == sorted(gaps)
-        assert "Starts again" in world.message()
-        assert not world.proton.errored
+        assert len(starts) == 2 * world.proton._context.settings.crash_limit
+        assert "ended 10 times in a row" in world.message()
+        assert world.proton.errored
 
     play(story)
 

@@ -156,14 +156,22 @@ def test_a_size_of_16_digits_waits_for_its_data():
     assert not reader.done
 
 
-def test_a_size_line_of_4_kib_is_accepted():
+def test_a_size_line_of_4_kib_is_accepted_however_it_is_cut():
     line = b"1;".ljust(MAX_SIZE_LINE, b"a")
-    assert read(line + b"\r\na\r\n0\r\n\r\n")[0] == b"a"
+    for parts in ([line + b"\r\na\r\n0\r\n\r\n"], [line, b"\r\na\r\n0\r\n\r\n"]):
+        assert read(*parts)[0] == b"a"
 
 
-def test_trailers_of_16_kib_are_accepted():
+def test_trailers_of_16_kib_are_accepted_however_they_are_cut():
     line = b"X:".ljust(MAX_TRAILERS, b"a")
-    assert read(b"0\r\n" + line + b"\r\n\r\n")[1] == [line]
+    for parts in ([b"0\r\n" + line + b"\r\n\r\n"], [b"0\r\n" + line, b"\r\n\r\n"]):
+        assert read(*parts)[1] == [line]
+
+
+@pytest.mark.parametrize("wire", [b"5\nhello\n0\n\n", b"0\r\nX: 1\n\n"], ids=["size", "trailer"])
+def test_a_client_that_ends_lines_with_lf_is_refused_at_once_and_not_waited_for(wire):
+    with pytest.raises(FramingError):
+        read(wire)
 
 
 @pytest.mark.parametrize("name", KINDS, ids=bytes.decode)

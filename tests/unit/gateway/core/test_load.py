@@ -86,8 +86,10 @@ class Counting(RuleBasedStateMachine):
         self.meter.advance(self.now_s)
 
     @rule(back_s=STEPS)
-    def clock_does_not_run_backwards(self, back_s):
+    def look_back(self, back_s):
+        before = (self.meter.load_seconds, self.meter.queued_seconds)
         self.meter.advance(self.now_s - back_s)
+        assert (self.meter.load_seconds, self.meter.queued_seconds) == before
 
     @invariant()
     def nothing_is_lost_or_counted_twice(self):
@@ -142,6 +144,23 @@ def test_classes_have_the_places_that_callers_use():
     assert [CLASSES[status // 100 - 1] for status in (200, 304, 404, 599)] == [
         "2xx", "3xx", "4xx", "5xx",
     ]  # fmt: skip
+
+
+def test_a_new_meter_has_counted_nothing():
+    meter = LoadMeter("w", now_s=5.0)
+    assert (meter.started, meter.finished, meter.cold_starts) == (0, [0] * len(CLASSES), 0)
+    assert (meter.load_seconds, meter.queued_seconds, meter.response_seconds) == (0, 0, 0)
+    assert (meter.bytes_in, meter.bytes_out) == (0, 0)
+    assert meter.response_time == meter.starts_by_minute == {}
+
+
+def test_the_minute_an_hour_ago_is_kept_because_part_of_it_is_in_the_hour():
+    meter = LoadMeter("w", now_s=0.0)
+    meter.start(0.0, 100)
+    meter.start(0.0, 160)
+    assert meter.starts_by_minute == {100: 1, 160: 1}
+    meter.start(0.0, 161)
+    assert meter.starts_by_minute == {160: 1, 161: 1}
 
 
 @given(steps=st.lists(st.integers(0, 200), max_size=100))

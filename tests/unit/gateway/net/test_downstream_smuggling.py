@@ -195,7 +195,7 @@ def meant_for_the_replica(seen: Seen) -> bool:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(stream=streams(credentials=CREDENTIALS), data=st.data())
 def test_replicas_get_exactly_the_requests_of_the_client_or_fewer(stream, data):
     parts, left = [], stream

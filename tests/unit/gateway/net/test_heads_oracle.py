@@ -30,7 +30,7 @@ def pairs(head_lines: list[bytes]) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value.strip(b" \t")) for name, _, value in split]
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(raw=heads())
 def test_accepted_requests_are_the_same_to_another_parser(raw):
     head = accepted(raw)
@@ -62,7 +62,7 @@ def test_accepted_requests_are_the_same_to_another_parser(raw):
         assert head.keep_alive is (server.their_state is h11.DONE)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(raw=heads())
 def test_what_replicas_get_of_accepted_requests_is_one_request(raw):
     head = accepted(raw)
