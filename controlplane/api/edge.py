@@ -32,6 +32,8 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]*(:[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{0,5})?")
 """What may stand in a Host header: links in answers repeat it."""
 
+_FORM: Final = "application/x-www-form-urlencoded"
+
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -50,6 +52,9 @@ class Edge:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         state["path_as_sent"] = scope["path"]
+        if headers.get("content-type", _FORM).startswith(_FORM):
+            # What `curl -d` says of any body. All bodies here are JSON, so read it as that.
+            MutableHeaders(scope=scope)["content-type"] = "application/json"
         given = headers.get("x-request-id", "")
         state["request_id"] = given if _REQUEST_ID.fullmatch(given) else self._services.ids.new()
         if scope["path"] != "/":

@@ -210,10 +210,6 @@ class Store:
         """The last report of every worker that is alive."""
         return await reports.collect(self.link, self.keys)
 
-    async def forget_worker(self, worker_id: str) -> None:
-        """Drop the report of a worker that ends in order."""
-        await self.link.run(scripts.FORGET, [self.keys["reports"]], worker_id)
-
     async def hourly_starts(self, proton_id: str, *, now_s: float) -> int:
         """Requests started in the last 60 minutes, the running one included, over all workers.
 

@@ -198,12 +198,6 @@ end
 return 1
 """)
 
-FORGET: Final = Script("""
--- KEYS: reports. ARGV: worker id.
-redis.set_repl(redis.REPL_NONE)
-return redis.call('HDEL', KEYS[1], ARGV[1])
-""")
-
 COLLECT: Final = Script("""
 -- KEYS: reports. Returns the JSON of every report that has not expired, and drops the others.
 redis.set_repl(redis.REPL_NONE)
@@ -231,4 +225,4 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV
 return redis.call('PUBLISH', ARGV[2], ARGV[1])
 """)
 
-ALL: Final = (OPEN, COMMIT, FOLLOW, ACQUIRE, RELEASE, REPORT, HOURS, FORGET, COLLECT, WAKE)
+ALL: Final = (OPEN, COMMIT, FOLLOW, ACQUIRE, RELEASE, REPORT, HOURS, COLLECT, WAKE)

@@ -69,7 +69,6 @@ class Mirror:
         self._look = asyncio.Event()
         self._applied = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
-        self._synced_at_s: float | None = None
         self.revision = 0
         """Everything up to here is applied."""
         self.healthy = False
@@ -115,14 +114,6 @@ class Mirror:
     def all(self, cls: type[R]) -> Mapping[str, R]:
         """All records of a kind by id: a live view, do not hold it over an await."""
         return cast("Mapping[str, R]", MappingProxyType(self._records[cls]))
-
-    def age_s(self, now_s: float) -> float | None:
-        """Time since the last look that reached the store; None before the first.
-
-        Args:
-            now_s: The event loop's clock.
-        """
-        return None if self._synced_at_s is None else now_s - self._synced_at_s
 
     def subscribe(self, callback: Callable[[list[Change]], None]) -> None:
         """Have `callback` called after each applied batch, on the event loop.
@@ -178,7 +169,6 @@ class Mirror:
         changes = await self._replace(delta) if delta.reset else self._apply(delta)
         self.revision = delta.revision
         self.healthy = True
-        self._synced_at_s = asyncio.get_running_loop().time()
         if changes:
             for callback in self._callbacks:
                 try:

@@ -128,7 +128,6 @@ async def test_the_rights_that_the_readme_names_are_enough(tmp_path, server_bina
         await store.publish_report(report, ttl_s=60)
         assert await store.collect_reports() == [report]
         assert await store.hourly_starts("p", now_s=67 * 60) == 1
-        await store.forget_worker("w")
         await store.wake("p")
         assert await anext(wakes) == "p"
         await store.release(lease)

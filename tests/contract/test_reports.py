@@ -42,13 +42,6 @@ async def test_a_worker_that_falls_silent_is_no_longer_collected(store):
     assert await store.link.call("HLEN", store.keys["reports"]) == 1
 
 
-async def test_a_worker_that_says_goodbye_is_forgotten_at_once(store):
-    await store.publish_report(report("w1"), ttl_s=60)
-    await store.forget_worker("w1")
-    await store.forget_worker("never-seen")
-    assert await store.collect_reports() == []
-
-
 async def test_starts_are_summed_over_workers_and_minutes(store, second):
     await store.publish_report(report("w1", starts={MINUTE: 3, MINUTE - 1: 4}), ttl_s=60)
     await second.publish_report(report("w2", starts={MINUTE: 10}), ttl_s=60)
@@ -81,7 +74,6 @@ async def test_the_hour_has_sixty_minutes(store, minutes_ago, counts):
 async def test_the_hour_outlives_the_worker_and_its_successor_adds_to_it(store, settings):
     async with await Store.connect(settings, client_name="worker") as worker:
         await worker.publish_report(report("w1", starts={MINUTE: 3}), ttl_s=60)
-        await worker.forget_worker("w1")
     async with await Store.connect(settings, client_name="worker") as worker:
         await worker.publish_report(report("w1-again", starts={MINUTE: 2}), ttl_s=60)
     assert await store.hourly_starts("p", now_s=NOW_S) == 5

@@ -250,15 +250,6 @@ async def test_the_live_view_cannot_be_written(mirror):
         mirror.all(User)["x"] = user()
 
 
-async def test_age_is_the_time_since_the_last_look(store, second):
-    mirror = Mirror(second, [User], poll_s=NEVER_S)
-    assert mirror.age_s(5.0) is None
-    await mirror.start()
-    now_s = asyncio.get_running_loop().time()
-    assert mirror.age_s(now_s + 10) == pytest.approx(10, abs=5)
-    await mirror.stop()
-
-
 async def test_i2_a_mirror_of_an_emptied_store_is_empty(store, mirror):
     for number in range(20):
         revision = await store.put(user(number))

@@ -87,7 +87,6 @@ class FakeGatewayWorker:
         report = self.report(draining=True)
         self.silent = True
         await self.store.publish_report(report, ttl_s=self.ttl_s)
-        await self.store.forget_worker(self.worker_id)
 
     def report(self, *, draining: bool = False) -> LoadReport:
         """Everything counted up to now."""

@@ -151,3 +151,11 @@ async def test_links_name_the_host_that_was_asked(api, host):
         await api.artifact()
     page = await api.owner.get("/api/v2/artifacts?limit=1", headers={"Host": host})
     assert page.json()["next"].startswith(f"http://{host}/api/v2/artifacts?")
+
+
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "application/json"])
+async def test_a_body_is_read_as_json_whatever_curl_says_it_is(api, kind):
+    body = json.dumps({"name": "a", "spec": artifact_body()["spec"]})
+    headers = {"Content-Type": kind} if kind else {}
+    created = await api.owner.post("/api/v2/artifacts/", content=body, headers=headers)
+    assert created.status_code == 201, created.text
