@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,18 @@ def start_up(data_dir: Path, *arguments: str, settings: Sequence[str] = ()) -> U
     up.reader = threading.Thread(target=read, daemon=True)
     up.reader.start()
     return up
+
+
+@contextmanager
+def installation(data_dir: Path, *, settings: Sequence[str] = ()) -> Iterator[Up]:
+    """A ready installation; it and whatever it left are ended afterwards."""
+    up = start_up(data_dir, settings=settings)
+    try:
+        yield up.wait_ready()
+    finally:
+        up.stop()
+        for process in processes_of(data_dir):
+            process.kill()
 
 
 UpFactory = Callable[..., Up]

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from controlplane.demo.client import OpenLoopClient, Outcome
-from tests.system.conftest import Up, wait_until
+from tests.system.conftest import Up, processes_of, wait_until
 
 READY_PROBE = {"path": "/healthz", "port": 8080, "initialDelaySeconds": 0, "periodSeconds": 1}
 
@@ -93,6 +95,16 @@ def ready_count(up: Up, workload_id: str) -> int:
     return sum(
         any(c["ready"] for c in replica["containers"]) for replica in replicas(up, workload_id)
     )
+
+
+def replica_processes(up: Up, workload_id: str) -> dict[str, psutil.Process]:
+    """Replica id to its main process."""
+    found = {}
+    for process in processes_of(up.data_dir):
+        environ = process.environ()
+        if environ.get("WORKLOAD_ID") == workload_id and "TIDEGATE_REPLICA_ID" in environ:
+            found[environ["TIDEGATE_REPLICA_ID"]] = process
+    return found
 
 
 def wait_state(up: Up, workload_id: str, *states: str, timeout_s: float = 60.0) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.conftest import Up, processes_of, start_up, wait_until
+from tests.system.conftest import Up, installation, wait_until
 from tests.system.service import READY_PROBE, api, deploy_container, tally, wait_state, workload
 from tests.system.test_cold_starts import run
 
@@ -23,13 +23,8 @@ SAMPLE = [sys.executable, "-m", "controlplane.demo.service"]
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One installation that gives up quickly."""
-    started = start_up(tmp_path_factory.mktemp("up"), settings=SETTINGS)
-    try:
-        yield started.wait_ready()
-    finally:
-        started.stop()
-        for process in processes_of(started.data_dir):
-            process.kill()
+    with installation(tmp_path_factory.mktemp("up"), settings=SETTINGS) as started:
+        yield started
 
 
 def broken(up: Up, name: str, entrypoint: list[str] | None, **environ: str) -> str:

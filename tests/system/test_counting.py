@@ -14,19 +14,19 @@ import psutil
 import pytest
 import uvloop
 
-from tests.system.conftest import Up, processes_of, start_up, wait_until
+from tests.system.conftest import Up, installation, wait_until
 from tests.system.crowd import BLIND, PLAIN, VANISHING, Crowd, Line, Mix, Stage, Tally
 from tests.system.sampler import Counts, Sampler, sampling
 from tests.system.service import (
     api,
     deploy,
     ready_count,
+    replica_processes,
     replicas,
     scaling,
     wait_state,
     workload,
 )
-from tests.system.test_failures import replica_processes
 
 SETTINGS = [
     "autoscaler.tick_s=0.2",
@@ -45,13 +45,8 @@ CLIENTS = 100
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One installation with two workers for the module; every test has its own workload."""
-    started = start_up(tmp_path_factory.mktemp("up"), settings=SETTINGS)
-    try:
-        yield started.wait_ready()
-    finally:
-        started.stop()
-        for process in processes_of(started.data_dir):
-            process.kill()
+    with installation(tmp_path_factory.mktemp("up"), settings=SETTINGS) as started:
+        yield started
 
 
 # -- what happens to the installation --------------------------------------------------------------

@@ -10,18 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.system.conftest import Up, processes_of, start_up, wait_until
+from tests.system.conftest import Up, installation, wait_until
 from tests.system.service import (
     api,
     api_status,
     client,
     deploy,
+    replica_processes,
     steady,
     tally,
     wait_state,
     workload,
 )
-from tests.system.test_failures import replica_processes
 
 SETTINGS = ["autoscaler.tick_s=0.2", "gateway.report_interval_s=0.1"]
 
@@ -29,13 +29,8 @@ SETTINGS = ["autoscaler.tick_s=0.2", "gateway.report_interval_s=0.1"]
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One installation for the module."""
-    started = start_up(tmp_path_factory.mktemp("up"), settings=SETTINGS)
-    try:
-        yield started.wait_ready()
-    finally:
-        started.stop()
-        for process in processes_of(started.data_dir):
-            process.kill()
+    with installation(tmp_path_factory.mktemp("up"), settings=SETTINGS) as started:
+        yield started
 
 
 def running(up: Up, name: str) -> str:

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tests.system.conftest import Up, processes_of, start_up, wait_until
+from tests.system.conftest import Up, installation, processes_of, start_up, wait_until
 from tests.system.service import (
     api,
     call,
     client,
     deploy,
     ready_count,
+    replica_processes,
     scaling,
     steady,
     tally,
@@ -37,13 +37,8 @@ SETTINGS = [
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One installation for the whole module: it must survive everything done to it."""
-    started = start_up(tmp_path_factory.mktemp("up"), settings=SETTINGS)
-    try:
-        yield started.wait_ready()
-    finally:
-        started.stop()
-        for process in processes_of(started.data_dir):
-            process.kill()
+    with installation(tmp_path_factory.mktemp("up"), settings=SETTINGS) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +48,6 @@ def target(up: Up) -> str:
     wait_state(up, workload_id, "running")
     wait_until(lambda: ready_count(up, workload_id) == 3, what="three ready replicas")
     return workload_id
-
-
-def replica_processes(up: Up, workload_id: str) -> dict[str, psutil.Process]:
-    """Replica id to its main process."""
-    found = {}
-    for process in processes_of(up.data_dir):
-        environ = process.environ()
-        if environ.get("WORKLOAD_ID") == workload_id and "TIDEGATE_REPLICA_ID" in environ:
-            found[environ["TIDEGATE_REPLICA_ID"]] = process
-    return found
 
 
 def under_load(
