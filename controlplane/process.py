@@ -38,6 +38,10 @@ def read_settings(
             raise SettingsError(f"config file {path}: {exc.strerror}") from exc
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
             raise SettingsError(f"config file {path}: not valid TOML: {exc}") from exc
+        try:
+            resolve(file=file)
+        except SettingsError as exc:
+            raise SettingsError(f"config file {path}: {exc}") from exc
     return resolve(file=file, environ=os.environ, flags=flags)
 
 

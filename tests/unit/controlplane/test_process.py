@@ -62,6 +62,7 @@ def test_without_a_file_there_are_defaults():
     [
         pytest.param(None, r"config file .*none.toml: No such file", id="missing"),
         pytest.param("port =", "not valid TOML", id="not-toml"),
+        pytest.param("[gateway]\nprot = 1", "none.toml: unknown setting", id="the-file-is-named"),
         pytest.param("[gateway]\nprot = 1", "did you mean 'port'", id="unknown-key"),
     ],
 )
