@@ -126,9 +126,18 @@ def test_a_single_proton_needs_no_random_number():
     assert by_weight([off], draws()) is None
 
 
-def test_a_draw_at_the_very_end_chooses_the_last_proton_with_weight():
-    protons = [Split(1), Split(2), Split(0)]
-    assert by_weight(protons, lambda: 1.0) is protons[1]
+@pytest.mark.parametrize(
+    ("weights", "at", "expected"),
+    [
+        pytest.param([0, 1], 0.0, 1, id="the-lowest-draw-passes-over-weight-0"),
+        pytest.param([1, 1], 0.5, 1, id="the-border-belongs-to-the-next"),
+        pytest.param([1, 0], 0.9, 0, id="a-single-weight-of-1"),
+        pytest.param([1, 1, 0], 1.0, 1, id="a-draw-rounded-up-to-the-very-end"),
+    ],
+)
+def test_draws_at_the_borders(weights, at, expected):
+    protons = [Split(weight) for weight in weights]
+    assert by_weight(protons, lambda: at) is protons[expected]
 
 
 @given(limit=st.integers(1, 2000), workers=st.integers(0, 64))
