@@ -66,6 +66,7 @@ class FakeReconciler:
         self._wanted: dict[str, int] = {}
         self._draining_since: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writing: dict[str, asyncio.Lock] = {}
 
     # -- the interface --------------------------------------------------------------------------
 
@@ -171,9 +172,11 @@ class FakeReconciler:
 
     async def _come_up(self, replica_id: str) -> None:
         began_s = asyncio.get_running_loop().time()
-        await self._writer.save(self._replicas[replica_id])
+        await self._write(replica_id)
         self._on_change()
         await asyncio.sleep(self.start_s)
+        if replica_id not in self._replicas:
+            return
         if self._replicas[replica_id].phase is ReplicaPhase.LAUNCHING:
             took_s = asyncio.get_running_loop().time() - began_s
             self.cold.setdefault(self._replicas[replica_id].proton_id, []).append(took_s)
@@ -185,16 +188,25 @@ class FakeReconciler:
         self._spawn(self._save_draining(replica))
 
     async def _save_draining(self, replica: Replica) -> None:
-        revision = await self._writer.save(replica)
-        if self._replicas.get(replica.id) is replica:  # not taken back meanwhile
+        revision = await self._write(replica.id)
+        if revision is not None and self._replicas.get(replica.id) is replica:  # not taken back
             self._draining_since[replica.id] = revision
         self._on_change()
 
     async def _end(self, replica_id: str) -> None:
         self._replicas.pop(replica_id, None)
         self.world.alive.pop(replica_id, None)
-        await self._writer.forget(replica_id)
+        await self._write(replica_id)
         self._on_change()
+
+    async def _write(self, replica_id: str) -> int | None:
+        """Write what stands now, one write at a time: an old record must not follow a new one."""
+        async with self._writing.setdefault(replica_id, asyncio.Lock()):
+            replica = self._replicas.get(replica_id)
+            if replica is not None:
+                return await self._writer.save(replica)
+            await self._writer.forget(replica_id)
+            return None
 
     def _set(self, replica_id: str, phase: ReplicaPhase) -> Replica:
         replica = msgspec.structs.replace(self._replicas[replica_id], phase=phase, port=1)
@@ -204,7 +216,7 @@ class FakeReconciler:
         return replica
 
     async def _save(self, replica: Replica) -> None:
-        await self._writer.save(replica)
+        await self._write(replica.id)
         self._on_change()
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
