@@ -115,7 +115,6 @@ class Dispatcher:
             exchange.refuse(answers.QUEUE_FULL)
             return
         if not proton.ready:
-            exchange.cold = True
             proton.meter.cold_starts += 1
         proton.queue[exchange] = None
         exchange.client.await_slot()

@@ -42,7 +42,6 @@ class Exchange:
         "client",
         "client_chunked",
         "code",
-        "cold",
         "dispatcher",
         "endpoint",
         "head",
@@ -90,7 +89,6 @@ class Exchange:
         self.client_chunked = False
         self.reusable = True
         self.bytes_out = 0
-        self.cold = False
 
     # ---- towards the replica
 
