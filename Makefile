@@ -2,7 +2,7 @@
 # than pyproject.toml; nothing needs root. PYTHON=... chooses the interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench clean docs install lint format types imports spelling unit gate
+.PHONY: help demo up test check build native fuzz bench clean docs install lint format types imports spelling unit gate
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,16 +31,23 @@ test: unit ## all tests but the slow set
 	$(PYTEST) tests --ignore=tests/unit $(addprefix --ignore=,$(ALONE)) -n 2 --dist loadfile $(ARGS)
 	$(PYTEST) $(ALONE) $(ARGS)
 
+native: build ## the gateway's tests once more, over the compiled hot path
+	TIDEGATE_GATEWAY_NATIVE=required $(PYTEST) tests/unit/gateway tests/integration/gateway \
+		-n 2 --dist loadfile $(ARGS)
+
+build: $(STAMP) ## compile the gateway's hot path, after its sources have changed
+	@$(PY) -m gateway.build
+
 check: lint unit gate ## format, lint, types, import contracts, spelling, unit tests, coverage of core
 
-bench: $(STAMP) ## what a request costs us, nginx and HAProxy; renders loadtests/README.md
+bench: build ## what a request costs us, nginx and HAProxy; renders loadtests/README.md
 	$(PY) -m loadtests.overhead --render $(ARGS)
 
 docs: $(STAMP) ## write the pages that are made from the code: settings, commands
 	$(PY) -m tests.docs.render
 
 clean: ## remove .venv and everything else that can be made again
-	rm -rf $(VENV) build dist demo-out .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) gateway/_native build dist demo-out .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

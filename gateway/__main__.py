@@ -9,12 +9,21 @@ import uvloop
 from controlplane.model.settings import SettingsError
 from controlplane.process import read_settings, setup_logging
 from controlplane.store.errors import StoreError
-from gateway.net.server import GatewayServer
+from gateway import native
 
 
 async def _serve() -> int:
     settings, _ = read_settings()
     setup_logging(f"gateway-{settings.gateway.worker_index}", settings.log)
+    compiled = settings.gateway.native != "off" and native.activate()
+    if settings.gateway.native == "required" and not compiled:
+        logging.getLogger("gateway").error(
+            "gateway.native is `required`, but nothing is compiled from these sources: "
+            "run `python -m gateway.build`"
+        )
+        return 1
+    from gateway.net.server import GatewayServer  # noqa: PLC0415 - compiled or not: decided above
+
     # What is alive now stays alive: collections need not look at it again.
     gc.collect()
     gc.freeze()

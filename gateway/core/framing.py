@@ -37,7 +37,6 @@ from gateway.core.headers import (
     EXPECT,
     FORWARDED,
     HOST,
-    PLAIN_LINE,
     REQUEST_ID,
     TRACEPARENT,
     TRANSFER_ENCODING,
@@ -104,7 +103,7 @@ def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> Req
     meanings = known.known
     for line in parts[1:-2]:
         found = meanings.get(line) or known.learn(line)
-        if found is PLAIN_LINE:
+        if not found[0]:  # PLAIN
             lines.append(line)
         elif (read := _REQUEST.get(found[0])) is not None:
             read(head, found[1], line)
@@ -286,7 +285,7 @@ def read_response_head(raw: bytes, known: KnownLines, *, method: bytes) -> Respo
     meanings = known.known
     for line in parts[1:-2]:
         found = meanings.get(line) or known.learn(line)
-        if found is PLAIN_LINE or found[0] in _FORWARDED_IN_RESPONSE:
+        if not found[0] or found[0] in _FORWARDED_IN_RESPONSE:
             lines.append(line)
         elif (read := _RESPONSE.get(found[0])) is not None:
             read(head, found[1], line)

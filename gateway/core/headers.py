@@ -74,7 +74,7 @@ Meaning = tuple[int, bytes]
 """Kind and value (optional white space stripped)."""
 
 PLAIN_LINE: Final[Meaning] = (PLAIN, b"")
-"""The one meaning of all plain lines: compared by identity."""
+"""What most lines mean. PLAIN is 0, so that a truth test tells."""
 
 MAX_KNOWN: Final = 4096
 MAX_KNOWN_BYTES: Final = 256

@@ -10,6 +10,7 @@ from gateway.core.answers import Answer, bad_request
 from gateway.core.exchange import QUEUED, SENT, TUNNEL
 from gateway.core.framing import FramingError
 from gateway.core.messages import BODY_FIXED, BODY_NONE, RequestHead
+from gateway.core.peers import forwarded_lines, peer_address
 from gateway.net.bodies import RequestBody
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ network's round trip, or a lost packet."""
 _FIRST, _IDLE, _HEAD, _SLOT, _BODY, _RESPONSE, _STREAM, _LINGER = range(8)
 
 
-class DownstreamProtocol(asyncio.Protocol):
+class DownstreamProtocol:
     """One client connection: bytes in, exchange out, response parts back as bytes.
+
+    An `asyncio.Protocol` in all but inheritance, which compiled classes cannot have.
 
     Called by the event loop, and by the one live exchange. It owns the transport, the framing of
     requests and the connection's one timer; it does not own routing, admission or repeats: it
@@ -57,6 +60,7 @@ class DownstreamProtocol(asyncio.Protocol):
         "_peer_lines",
         "_timer",
         "_timer_at_s",
+        "_tls",
         "_waiting_for",
         "_worker",
         "braked",
@@ -74,6 +78,7 @@ class DownstreamProtocol(asyncio.Protocol):
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.peer = ""
         self._peer_lines = b""
+        self._tls = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_s = math.inf
         """When the timer fires; infinite without one."""
@@ -97,13 +102,9 @@ class DownstreamProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self.transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self.peer = peer[0] if peer else "unix"
-        node = f'"[{self.peer}]"' if ":" in self.peer else self.peer
-        self._peer_lines = (
-            f"X-Forwarded-For: {self.peer}\r\nX-Forwarded-Proto: http\r\n"
-            f"Forwarded: for={node};proto=http\r\n"
-        ).encode()
+        self.peer = peer_address(transport.get_extra_info("peername"))
+        self._tls = transport.get_extra_info("ssl_object") is not None
+        self._peer_lines = forwarded_lines(self.peer, tls=self._tls)
         self._worker.clients.add(self)
         self._expect(self._worker.settings.keep_alive_timeout_s, _FIRST)
 
@@ -130,10 +131,13 @@ class DownstreamProtocol(asyncio.Protocol):
         """The client will send no more.
 
         Half-closed clients get the answer to a whole request that is being served; one that still
-        waits for a replica is taken for gone, for most such clients are.
+        waits for a replica is taken for gone, for most such clients are. With TLS the event loops
+        know no half-closed connections: they end.
         """
         exchange = self._exchange
         self.half_closed = True
+        if self._tls:
+            return False
         if exchange is None:
             return self.braked and bool(self._buffer)  # requests that wait for a slow reader
         if exchange.phase is TUNNEL:

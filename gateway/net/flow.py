@@ -32,7 +32,7 @@ class Exchange:
         whole exchange  client, head, proton, request_id, phase, started_s
         one attempt     endpoint, upstream, sent
         request         outgoing (head and body so far, while a repeat is possible), body_done
-        response        status, client_chunked, reusable, bytes_out
+        response        status, client_chunked, reusable, bytes_out, response_lines
     """
 
     __slots__ = (
@@ -50,6 +50,7 @@ class Exchange:
         "proton",
         "replayable",
         "request_id",
+        "response_lines",
         "reusable",
         "sent",
         "started_s",
@@ -88,6 +89,8 @@ class Exchange:
         self.code = ""
         self.client_chunked = False
         self.reusable = True
+        self.response_lines = b""
+        """Whole header lines, each with its CRLF, that the gateway adds to the response's head."""
         self.bytes_out = 0
 
     # ---- towards the replica
@@ -167,6 +170,8 @@ class Exchange:
             prefix = rewriting.response_prefix(head, client_minor=0)
             if head.body >= BODY_CHUNKED:
                 client.keep_alive = False
+        if self.response_lines:
+            prefix += self.response_lines
         if not self.body_done or self.dispatcher.worker.draining:
             client.keep_alive = False
         if not client.keep_alive:

@@ -26,8 +26,10 @@ _SWITCHING_PROTOCOLS = 101
 _OK = 200
 
 
-class UpstreamProtocol(asyncio.Protocol):
+class UpstreamProtocol:
     """A replica's side of an exchange: response bytes in, relayed to the client at once.
+
+    An `asyncio.Protocol` in all but inheritance, which compiled classes cannot have.
 
     Called by the event loop only. It owns the transport and the reading state; the exchange owns
     what the response means.

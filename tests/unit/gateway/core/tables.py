@@ -1,16 +1,22 @@
 """Reads the tables of docstrings, so that tests can walk them row by row."""
 
+import ast
 import re
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).parents[4]
 
 
-def table(documented: object, *, first: str) -> list[tuple[str, ...]]:
-    """The rows of a docstring's table.
+def table(module: ModuleType, *, first: str) -> list[tuple[str, ...]]:
+    """The rows of a table in a module's docstring.
 
     Args:
-        documented: A module or class.
+        module: Its source is read: compiled modules have no docstring.
         first: Heading of the table's first column.
     """
-    lines = (documented.__doc__ or "").splitlines()
+    source = ROOT.joinpath(*module.__name__.split(".")).with_suffix(".py")
+    lines = (ast.get_docstring(ast.parse(source.read_text("utf-8"))) or "").splitlines()
     rows: list[tuple[str, ...]] = []
     for number, line in enumerate(lines[:-1]):
         rule = lines[number + 1]
