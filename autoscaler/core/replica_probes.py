@@ -26,14 +26,11 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import quote
 
-from controlplane.model.artifacts import Container, Probe
+from controlplane.model.artifacts import DEFAULT_PROBE_PORT, Container, Probe
 
 FAST_RATIO: Final = 0.05
 FAST_MIN_S: Final = 0.02
 FAST_MAX_S: Final = 1.0
-
-DEFAULT_PROBE_PORT: Final = 8080
-"""The contract's default of `ProbeConfig.port`."""
 
 _PATH_SAFE: Final = "/?&=%:@!$'()*+,;~-._[]"
 

@@ -22,6 +22,7 @@ from controlplane.wire.protons import (
     StatusSnapshot,
 )
 from controlplane.wire.runtime import runtime_shape
+from controlplane.wire.traffic import TrafficShape
 from controlplane.wire.workloads import Condition, StatusDetails, WorkloadFormatted
 
 _EVERY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
@@ -113,6 +114,7 @@ class Views:
             endpoint=self.endpoint("workloads", workload.id),
             proton_id=workload.active_proton_id,
             runtime=runtime_shape(runtime, self._family) if full else None,
+            traffic=TrafficShape.of(workload.traffic) if full else None,
             use_case_id=workload.use_case_id,
             creator=self._person(workload.creator_id),
             owners=owners,
@@ -195,7 +197,9 @@ class Views:
             if host in _EVERY_ADDRESS:
                 host = self._call.request.url.hostname or "127.0.0.1"
             shown = f"[{host}]" if ":" in host else host
-            base = f"http://{shown}:{settings.gateway.port}"
+            tls = bool(settings.gateway.tls_cert_file)
+            port = settings.gateway.tls_port if tls else settings.gateway.port
+            base = f"{'https' if tls else 'http'}://{shown}:{port}"
         return f"{base.rstrip('/')}/api/v2/endpoints/{kind}/{record_id}/"
 
     def _person(self, user_id: str) -> UserShape | None:

@@ -26,8 +26,11 @@ from controlplane.lifecycle import access
 from controlplane.lifecycle import workloads as rules
 from controlplane.lifecycle.plans import Held, Plan
 from controlplane.model.artifacts import Artifact
+from controlplane.model.traffic import NOTHING_SET
 from controlplane.model.workloads import Proton, Runtime, Workload
+from controlplane.wire.base import maybe
 from controlplane.wire.families import stored_artifact_status
+from controlplane.wire.traffic import TrafficInput
 from controlplane.wire.workloads import (
     OldWorkloadInput,
     WorkloadFormatted,
@@ -81,13 +84,16 @@ async def get_workload(call: PlainCall, workload_id: str) -> WorkloadFormatted:
 async def edit_workload(
     call: PlainCall, workload_id: str, body: WorkloadPatch
 ) -> WorkloadFormatted:
-    """Change name, description or importance; nothing restarts."""
+    """Change name, description, importance or traffic settings; nothing restarts."""
 
     def plan() -> Plan[Workload]:
         now = present(call, workload_id)
         call.check_if_match(now.workload)
         edit = rules.WorkloadEdit(
-            name=body.name, description=body.description, importance=body.importance
+            name=body.name,
+            description=body.description,
+            importance=body.importance,
+            traffic=maybe(body.traffic, TrafficInput.to_model),
         )
         return rules.edit_workload(now, edit, stamp=call.stamp())
 
@@ -135,6 +141,7 @@ def _plan(call: Call, body: WorkloadInput) -> Plan[Workload]:
             description=body.description or "",
             importance=body.importance,
             runtime=Runtime() if body.runtime is None else body.runtime.to_model(),
+            traffic=NOTHING_SET if body.traffic is None else body.traffic.to_model(),
             use_case_id=body.use_case_id,
         ),
         artifact=artifact,

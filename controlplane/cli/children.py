@@ -5,10 +5,12 @@ which stops them in order; and it carries a parent-death signal, so that a super
 killed takes them along (Linux; elsewhere the next start ends what it finds in run.json).
 """
 
+import os
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +29,13 @@ class Stage(IntEnum):
 
 class StartError(Exception):
     """A child did not come up; the message says how."""
+
+
+class Announce(Protocol):
+    """Tells people and machines what happened."""
+
+    def __call__(self, event: str, text: str, **fields: object) -> None:
+        """`event` is a stable word, `text` one line for people, `fields` its numbers."""
 
 
 class Child(Protocol):
@@ -70,6 +79,13 @@ class Child(Protocol):
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; nothing happens when it has ended."""
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it runs, but does its work no more: somebody told it to end."""
+
+    def successor(self) -> "Child | None":
+        """Another one, not started yet, that can run beside it and take its place; None: none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpec:
@@ -81,10 +97,17 @@ class ProcessSpec:
     environ: Mapping[str, str]
     log_path: Path
     ready_url: str | None = None
+    sockets: Mapping[str, socket.socket] = field(default_factory=dict)
+    """Listening sockets that it is handed, by name; they stay open here."""
 
 
 class ProcessChild:
-    """A child process made from a `ProcessSpec`."""
+    """A child process made from a `ProcessSpec`.
+
+    One that is handed sockets also gets the writing end of a pipe: a byte says that it serves, the
+    pipe's end that it accepts no more. So a successor can start on the same sockets at once,
+    while it finishes.
+    """
 
     def __init__(self, spec: ProcessSpec) -> None:
         self.name = spec.name
@@ -93,6 +116,8 @@ class ProcessChild:
         self.log_path = spec.log_path
         self._spec = spec
         self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: int | None = None
+        self._serves = False
 
     @property
     def pid(self) -> int | None:
@@ -102,29 +127,79 @@ class ProcessChild:
 
     @property
     def started(self) -> bool:
-        """Whether it has been started: a start takes no time to complete."""
-        return self._process is not None
+        """Whether it has said that it serves; without sockets: whether it has been started."""
+        self._listen()
+        return self._serves if self._spec.sockets else self._process is not None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it runs, but accepts no more."""
+        self._listen()
+        return self._serves and self._pipe is None and self.pid is not None
+
+    def successor(self) -> "ProcessChild | None":
+        """Another one on the same sockets; None: it has none, two would be in each other's way."""
+        return ProcessChild(self._spec) if self._spec.sockets else None
 
     async def start(self) -> None:
         """Start it (again). Its output is appended to its log file."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._close_pipe()
+        self._serves = False
+        environ = dict(self._spec.environ)
+        fds = {name: sock.fileno() for name, sock in self._spec.sockets.items()}
+        if fds:
+            self._pipe, fds["ready"] = os.pipe()
+            os.set_blocking(self._pipe, False)
+            environ["TIDEGATE_GATEWAY_LISTEN_FDS"] = " ".join(f"{n}={fd}" for n, fd in fds.items())
+        try:
+            self._process = self._spawn(environ, list(fds.values()))
+        except OSError:
+            self._close_pipe()
+            raise
+        finally:
+            if fds:
+                os.close(fds["ready"])
+
+    def _spawn(self, environ: dict[str, str], fds: list[int]) -> "subprocess.Popen[bytes]":
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own argv; fork is fast
+            return subprocess.Popen(  # noqa: S603 - our own argv
                 self._spec.argv,
-                env=dict(self._spec.environ),
+                env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=fds,
                 start_new_session=True,
                 preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one prctl call
             )
+
+    def _listen(self) -> None:
+        """Read what the process has said through its pipe."""
+        while self._pipe is not None:
+            try:
+                said = os.read(self._pipe, 16)
+            except BlockingIOError:
+                return
+            if said:
+                self._serves = True
+            else:
+                self._close_pipe()
+
+    def _close_pipe(self) -> None:
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
 
     def poll(self) -> str | None:
         """How it ended, or None while it runs."""
         if self._process is None:
             return "was not started"
         code = self._process.poll()
-        return None if code is None else describe_exit(code)
+        if code is None:
+            return None
+        self._close_pipe()
+        return describe_exit(code)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; nothing happens when it has ended."""

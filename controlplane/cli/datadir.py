@@ -43,6 +43,11 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Whether everything has been ready once since the start."""
     processes: dict[str, int] = {}
     """Name to process id of everything that runs now."""
+    rolls_begun: int = 0
+    rolls_ended: int = 0
+    """How often the gateway workers have been replaced."""
+    roll_error: str = ""
+    """What was wrong with the last time; empty: nothing."""
     process_started: dict[str, float] = {}
     """Name to the kernel's start time of the process, epoch seconds: tells a reused pid."""
 

@@ -22,6 +22,10 @@ ADVICE: Final = {
     "workload_errored": "Its replicas do not come up: `tidegate workload get WORKLOAD` says why.",
     "queue_full": "More requests wait than gateway.queue_limit allows: try again later, or raise "
     "--max.",
+    "overloaded": "The gateway is full: try again later, or raise gateway.max_exchanges and the "
+    "workload's importance.",
+    "quota": "Your quota on this workload is used up: `tidegate workload traffic WORKLOAD` shows "
+    "it, the answer's Retry-After when to come again.",
     "cold_start_timeout": "No replica became ready in time: `tidegate workload get WORKLOAD`.",
     "replica_unreachable": "No replica accepted the connection: `tidegate logs WORKLOAD`.",
     "replica_reset": "The replica closed the connection before it answered: `tidegate logs "

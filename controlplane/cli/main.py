@@ -15,6 +15,7 @@ from controlplane.cli.invoke import invoke
 from controlplane.cli.login import login
 from controlplane.cli.logs import logs
 from controlplane.cli.output import print_error
+from controlplane.cli.roll import roll
 from controlplane.cli.top import top
 from controlplane.cli.up import up
 
@@ -45,6 +46,7 @@ def _root(
 
 
 app.command("up")(up)
+app.command("roll")(roll)
 app.command("demo")(demo)
 app.command("config")(config)
 app.command("login")(login)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from controlplane.cli.children import ProcessSpec, Stage
 from controlplane.cli.ports import Wanted, free_ports, url
+from controlplane.cli.sockets import Sockets
 from controlplane.model.sections import Settings
 from controlplane.model.settings import ENV_PREFIX, Value, to_environ
 
@@ -23,6 +24,9 @@ class Addresses:
     api_port: int
     gateway_host: str
     gateway_port: int
+    """0: it listens with TLS only, or on a Unix socket only."""
+    tls_port: int
+    """0: without TLS."""
     admin_host: str
     gateway_admin_ports: tuple[int, ...]
     """One per worker."""
@@ -36,7 +40,9 @@ class Addresses:
 
     @property
     def gateway_url(self) -> str:
-        """Base of the invoke URLs, without a trailing slash."""
+        """Base of the invoke URLs, without a trailing slash; with TLS where there is TLS."""
+        if self.tls_port:
+            return url(self.gateway_host, self.tls_port, scheme="https")
         return url(self.gateway_host, self.gateway_port)
 
     @property
@@ -60,29 +66,26 @@ def worker_count(settings: Settings) -> int:
     return max(1, os.cpu_count() or 1)
 
 
-def choose_addresses(settings: Settings, *, gateway_port: int) -> Addresses:
-    """Fill in free ports where the settings say 0.
+def choose_addresses(settings: Settings, sockets: Sockets) -> Addresses:
+    """Where everything listens; ports that the settings leave open get free ones.
 
     Args:
         settings: The effective settings.
-        gateway_port: The gateway's port, which the caller has reserved.
+        sockets: The gateway's, which are held already.
     """
-    workers = worker_count(settings)
     gateway, api, autoscaler = settings.gateway, settings.api, settings.autoscaler
     # All at once, so that no two of them can be the same.
-    free = free_ports([gateway.admin_host] * workers + [api.host, autoscaler.admin_host])
-    base = gateway.admin_port
+    api_port, autoscaler_port = free_ports([api.host, autoscaler.admin_host])
     return Addresses(
         api_host=api.host,
-        api_port=api.port or free[workers],
+        api_port=api.port or api_port,
         gateway_host=gateway.host,
-        gateway_port=gateway_port,
+        gateway_port=sockets.gateway_port,
+        tls_port=sockets.tls_port,
         admin_host=gateway.admin_host,
-        gateway_admin_ports=tuple(
-            base + index if base else free[index] for index in range(workers)
-        ),
+        gateway_admin_ports=sockets.admin_ports,
         autoscaler_admin_host=autoscaler.admin_host,
-        autoscaler_admin_port=autoscaler.admin_port or free[workers + 1],
+        autoscaler_admin_port=autoscaler.admin_port or autoscaler_port,
     )
 
 
@@ -90,8 +93,11 @@ def wanted_ports(settings: Settings) -> list[Wanted]:
     """The fixed ports that must be free before anything starts."""
     gateway, api = settings.gateway, settings.api
     wanted = []
-    if gateway.port:
+    if gateway.plain and gateway.port:
         wanted.append(Wanted("the gateway", gateway.host, gateway.port, "--port"))
+    if gateway.tls_cert_file and gateway.tls_port:
+        option = "--set gateway.tls_port=..."
+        wanted.append(Wanted("the gateway's TLS", gateway.host, gateway.tls_port, option))
     if api.port:
         wanted.append(Wanted("the API", api.host, api.port, "--api-port"))
     if gateway.admin_port:
@@ -133,6 +139,7 @@ def process_specs(
     settings: Settings,
     values: list[Value],
     addresses: Addresses,
+    sockets: Sockets,
     store_url: str,
     data_dir: Path,
     environ: Mapping[str, str],
@@ -143,6 +150,7 @@ def process_specs(
         settings: The effective settings.
         values: The same, with sources: what is not a default goes into the environment.
         addresses: Where to listen.
+        sockets: What the gateway workers are handed.
         store_url: Where the store is.
         data_dir: Absolute path of the data directory.
         environ: The supervisor's environment. Its own `TIDEGATE_*` variables are not inherited:
@@ -155,6 +163,7 @@ def process_specs(
         "TIDEGATE_STORE_URL": store_url,
         "TIDEGATE_API_PORT": str(addresses.api_port),
         "TIDEGATE_GATEWAY_PORT": str(addresses.gateway_port),
+        "TIDEGATE_GATEWAY_TLS_PORT": str(addresses.tls_port),
         "TIDEGATE_GATEWAY_WORKER_COUNT": str(len(addresses.gateway_admin_ports)),
         "TIDEGATE_AUTOSCALER_ADMIN_PORT": str(addresses.autoscaler_admin_port),
     }
@@ -192,6 +201,7 @@ def process_specs(
                 environ=shared | own,
                 log_path=_log(data_dir, name),
                 ready_url=f"{addresses.admin_urls[index]}/readyz",
+                sockets=sockets.slots[index],
             )
         )
     return specs

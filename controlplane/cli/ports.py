@@ -2,13 +2,14 @@
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import psutil
 
 from controlplane.cli.errors import CliError
+from controlplane.listening import family_of
 
 
 class Wanted(NamedTuple):
@@ -22,15 +23,12 @@ class Wanted(NamedTuple):
     """What to change when the port is taken: `--api-port`."""
 
 
-def family_of(host: str) -> socket.AddressFamily:
-    """IPv6 for literals with a colon, else IPv4."""
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def url(host: str, port: int) -> str:
-    """The `http://` URL to reach a listener on this machine; wildcards become loopback."""
+def url(host: str, port: int, *, scheme: str = "http") -> str:
+    """The URL to reach a listener on this machine; wildcards become loopback."""
     reachable = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+    return (
+        f"{scheme}://[{reachable}]:{port}" if ":" in reachable else f"{scheme}://{reachable}:{port}"
+    )
 
 
 def check_free(wanted: Iterable[Wanted]) -> None:
@@ -47,7 +45,7 @@ def check_free(wanted: Iterable[Wanted]) -> None:
                 probe.bind((want.host, want.port))
                 probe.listen(1)
             except OSError as exc:
-                raise _refusal(want, exc) from exc
+                raise refusal(want, exc) from exc
 
 
 def free_ports(hosts: Iterable[str]) -> list[int]:
@@ -61,31 +59,8 @@ def free_ports(hosts: Iterable[str]) -> list[int]:
         return ports
 
 
-@contextmanager
-def reserved(host: str, port: int) -> Iterator[int]:
-    """Hold a port that several processes share with SO_REUSEPORT, without ever accepting on it.
-
-    A bound socket that does not listen gets no connections, but nobody outside the group can
-    take the port while a worker is being restarted.
-
-    Args:
-        host: Address to bind.
-        port: The port; 0: a free one.
-
-    Yields:
-        The port.
-    """
-    with socket.socket(family_of(host), socket.SOCK_STREAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            sock.bind((host, port))
-        except OSError as exc:
-            raise _refusal(Wanted("the gateway", host, port, "--port"), exc) from exc
-        yield int(sock.getsockname()[1])
-
-
-def _refusal(want: Wanted, exc: OSError) -> CliError:
+def refusal(want: Wanted, exc: OSError) -> CliError:
+    """Why a port cannot be listened on, and what to do."""
     where = f"{want.host}:{want.port}"
     if exc.errno == errno.EADDRINUSE:
         owner = _owner(want.port)

@@ -17,6 +17,7 @@ class StoreChild:
     name = "store"
     stage = Stage.STORE
     ready_url = None
+    leaving = False
 
     def __init__(self, data_dir: Path, *, log_path: Path) -> None:
         self.log_path = log_path
@@ -64,6 +65,9 @@ class StoreChild:
         if (pid := self._server.pid) is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def successor(self) -> None:
+        """None: two servers cannot share one directory."""
 
     async def close(self) -> None:
         """Tidy up after the end: its socket and pid file."""

@@ -3,6 +3,9 @@
     start   the store first; everything else at once, each finds the others by retrying
     run     a process that dies is started again after a delay that grows while it keeps dying;
             nobody else is touched
+    roll    gateways are replaced one after the other: a successor starts on the same sockets, and
+            when it is ready the old one is told (SIGUSR1) to finish; one that somebody else told
+            to end gets its successor at once
     stop    gateways drain, then the autoscaler, the API, the store: each stage has a bound, after
             which it is killed; a second request to stop skips the waiting
 
@@ -11,34 +14,38 @@ It knows nothing of what the processes do: it sees `Child` and tells what happen
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Final
 
 from controlplane.cli.backoff import RestartState, next_restart
-from controlplane.cli.children import Child, Stage, StartError
+from controlplane.cli.children import Announce, Child, Stage, StartError
 from controlplane.cli.probes import is_ready
 from controlplane.cli.rotation import rotate, tail
+from controlplane.cli.stopping import end_stage
 
 START_ATTEMPTS: Final = 3
 """Deaths of one process before the whole was ever ready that make the start fail."""
 START_TIMEOUT_S: Final = 60.0
 """From the first process to readiness of all."""
-HURRY_GRACE_S: Final = 2.0
-"""A hurried stop still lets the autoscaler end its replicas and the store close its files."""
 _HOUSEKEEPING_S: Final = 5.0
 _POLL_S: Final = 1.0
 _LATE_WATCH_S: Final = 0.1
 
 
-class Announce(Protocol):
-    """Tells people and machines what happened."""
-
-    def __call__(self, event: str, text: str, **fields: object) -> None:
-        """`event` is a stable word, `text` one line for people, `fields` its numbers."""
-
-
 Hook = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rolls:
+    """How often the gateways have been replaced."""
+
+    begun: int = 0
+    ended: int = 0
+    error: str = ""
+    """What was wrong with the last one; empty: nothing."""
 
 
 async def _nothing() -> None:
@@ -51,8 +58,10 @@ class Supervisor:
     Args:
         children: What to run; at most one of stage STORE matters to the order.
         announce: Gets one call per event.
-        changed: Called whenever a process id changes or everything became ready.
+        changed: Called whenever a process id changes, everything became ready, or a roll ended.
         stop_timeout_s: Longest time for each stage of an orderly stop.
+        start_timeout_s: Longest time from the first start to readiness, and for each successor.
+        stopping: Called when the stop begins, before anybody is told.
     """
 
     def __init__(
@@ -63,8 +72,12 @@ class Supervisor:
         changed: Callable[[], None],
         stop_timeout_s: float,
         start_timeout_s: float = START_TIMEOUT_S,
+        stopping: Callable[[], None] = lambda: None,
     ) -> None:
-        self._children = children
+        self._children = {child.name: child for child in children}
+        """The present one of each name; `_keepers` has those that are leaving too."""
+        self._keepers: dict[Child, asyncio.Task[None]] = {}
+        self._close = stopping
         self._announce = announce
         self._changed = changed
         self._stop_timeout_s = stop_timeout_s
@@ -74,12 +87,28 @@ class Supervisor:
         self._deaths = asyncio.Event()
         self._quick_deaths: dict[str, int] = {}
         self._failure: str | None = None
+        self._roll_wanted = asyncio.Event()
         self.ready = False
+        self.rolls = Rolls()
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """Name to process id of everything that runs; of those that leave the name has both."""
+        found = {name: pid for name, child in self._children.items() if (pid := child.pid)}
+        for child in self._keepers:
+            if self._retired(child) and (pid := child.pid):
+                found[f"{child.name}.{pid}"] = pid
+        return found
+
+    def request_roll(self) -> None:
+        """Replace the gateways. Asked again during a roll: once more after it."""
+        self._roll_wanted.set()
 
     def request_stop(self) -> None:
         """Begin the orderly stop; a second call hurries it."""
         if not self._stopping.is_set():
             self._stopping.set()
+            self._roll_wanted.set()
         elif not self._hurry.is_set():
             self._announce("hurry", "stopping at once")
             self._hurry.set()
@@ -98,14 +127,17 @@ class Supervisor:
             Exception: What a hook raised, after everything was stopped.
         """
         with self._signals():
-            keepers: dict[str, asyncio.Task[None]] = {}
             chores = [asyncio.create_task(self._housekeeping())]
+            rolling = asyncio.create_task(self._rolling())
             try:
-                await self._start(keepers, {Stage.STORE: store_up, None: all_ready})
+                await self._start({Stage.STORE: store_up, None: all_ready})
                 await self._stopping.wait()
             finally:
                 self._stopping.set()
-                await self._stop(keepers)
+                self._roll_wanted.set()
+                self._close()
+                await rolling
+                await self._stop()
                 for task in chores:
                     task.cancel()
                 await asyncio.gather(*chores, return_exceptions=True)
@@ -113,14 +145,12 @@ class Supervisor:
 
     # -- start ---------------------------------------------------------------------------------
 
-    async def _start(
-        self, keepers: dict[str, asyncio.Task[None]], hooks: Mapping[Stage | None, Hook]
-    ) -> None:
+    async def _start(self, hooks: Mapping[Stage | None, Hook]) -> None:
         deadline = asyncio.get_running_loop().time() + self._start_timeout_s
         for stage in (Stage.STORE, None):
-            for child in self._children:
+            for child in list(self._children.values()):
                 if (child.stage is Stage.STORE) == (stage is Stage.STORE):
-                    keepers[child.name] = asyncio.create_task(self._keep(child), name=child.name)
+                    self._begin(child)
             await self._await_ready(stage, deadline)
             if self._stopping.is_set():
                 return
@@ -130,14 +160,14 @@ class Supervisor:
             await hooks[stage]()
 
     async def _await_ready(self, stage: Stage | None, deadline: float) -> None:
-        waiting = [c for c in self._children if stage is None or c.stage is stage]
+        waiting = [c.name for c in self._children.values() if stage is None or c.stage is stage]
         while waiting and not self._stopping.is_set():
-            waiting = [c for c in waiting if not await is_ready(c)]
+            waiting = [name for name in waiting if not await is_ready(self._children[name])]
             if not waiting:
                 return
             if asyncio.get_running_loop().time() > deadline:
-                names = ", ".join(child.name for child in waiting)
-                self._fail(f"not ready after {self._start_timeout_s:g} s: {names}", waiting[0])
+                message = f"not ready after {self._start_timeout_s:g} s: {', '.join(waiting)}"
+                self._fail(message, self._children[waiting[0]])
                 return
             await self._pause(0.05)
 
@@ -149,26 +179,41 @@ class Supervisor:
 
     # -- run -----------------------------------------------------------------------------------
 
-    async def _keep(self, child: Child) -> None:
-        """One child's life: start, wait, tell, pause, again."""
+    def _begin(self, child: Child, *, running: bool = False) -> None:
+        """Keep a child from now on, as the present one of its name."""
+        self._children[child.name] = child
+        task = asyncio.create_task(self._keep(child, running=running), name=child.name)
+        self._keepers[child] = task
+
+    def _retired(self, child: Child) -> bool:
+        """Whether another one has taken its place: it is not started again."""
+        return self._children[child.name] is not child
+
+    async def _keep(self, child: Child, *, running: bool) -> None:
+        """One child's life: start, wait, tell, pause, again; until it is replaced."""
         state = RestartState()
         restarted = False
-        while not self._stopping.is_set():
+        while not (self._stopping.is_set() or self._retired(child)):
             started = asyncio.get_running_loop().time()
-            ending = await self._live(child, restarted=restarted)
-            if self._stopping.is_set():
-                return
+            ending = await self._live(child, running=running, restarted=restarted)
+            if self._stopping.is_set() or self._retired(child):
+                break
+            running = False
             ran_s = asyncio.get_running_loop().time() - started
             delay_s, state = next_restart(state, ran_s=ran_s)
             self._died(child, ending, delay_s)
             await self._pause(delay_s)
             restarted = True
+        if not self._stopping.is_set():
+            del self._keepers[child]
+            self._changed()
 
-    async def _live(self, child: Child, *, restarted: bool) -> str:
-        try:
-            await child.start()
-        except (OSError, StartError) as exc:
-            return f"could not be started: {exc}"
+    async def _live(self, child: Child, *, running: bool, restarted: bool) -> str:
+        if not running:
+            try:
+                await child.start()
+            except (OSError, StartError) as exc:
+                return f"could not be started: {exc}"
         if self._stopping.is_set():
             child.signal(signal.SIGTERM)
         pid = child.pid
@@ -182,11 +227,21 @@ class Supervisor:
     async def _ended(self, child: Child) -> str:
         while (ending := child.poll()) is None:
             self._deaths.clear()
+            if child.leaving and not (self._stopping.is_set() or self._retired(child)):
+                self._replace_leaving(child)
             # The signal tells; the timeout covers children that are not ours to reap.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_S):
                     await self._deaths.wait()
         return ending
+
+    def _replace_leaving(self, child: Child) -> None:
+        """Somebody told it to end: its sockets wait for another one."""
+        new = child.successor()
+        if new is not None:
+            text = f"{child.name} was told to end: another one starts"
+            self._announce("left", text, process=child.name, pid=child.pid)
+            self._begin(new)
 
     def _died(self, child: Child, ending: str, delay_s: float) -> None:
         last = tail(child.log_path, lines=1)
@@ -206,54 +261,96 @@ class Supervisor:
                 self._fail(f"{child.name} {ending}, {count} times", child)
 
     async def _housekeeping(self) -> None:
-        paths = [child.log_path for child in self._children]
+        paths = [child.log_path for child in self._children.values()]
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
             await asyncio.to_thread(rotate, paths)
 
+    # -- roll ----------------------------------------------------------------------------------
+
+    async def _rolling(self) -> None:
+        while True:
+            await self._roll_wanted.wait()
+            self._roll_wanted.clear()
+            if self._stopping.is_set():
+                return
+            if self.ready:
+                await self._roll()
+
+    async def _roll(self) -> None:
+        began_s = asyncio.get_running_loop().time()
+        self.rolls = replace(self.rolls, begun=self.rolls.begun + 1)
+        self._announce("rolling", "replacing the gateway workers one after the other")
+        error = ""
+        for name, child in list(self._children.items()):
+            new = child.successor()
+            if new is None:
+                continue
+            problem = await self._take_over(new)
+            if self._stopping.is_set():
+                return
+            if problem:
+                error = f"{name} stays as it is, its successor {problem}"
+                last = tail(new.log_path, lines=10)
+                log = str(new.log_path)
+                self._announce("roll_failed", error, process=name, log=log, tail=last)
+                break
+        self.rolls = replace(self.rolls, ended=self.rolls.ended + 1, error=error)
+        if not error:
+            took_s = asyncio.get_running_loop().time() - began_s
+            self._announce("rolled", f"replaced in {took_s:.1f} s; the old workers finish")
+        self._changed()
+
+    async def _take_over(self, new: Child) -> str:
+        """Start a successor, and let it take its place when it is ready.
+
+        Returns:
+            What went wrong, as the end of a sentence; empty: nothing.
+        """
+        deadline = asyncio.get_running_loop().time() + self._start_timeout_s
+        try:
+            await new.start()
+        except (OSError, StartError) as exc:
+            return f"could not be started: {exc}"
+        while not await is_ready(new):
+            if (ending := new.poll()) is not None:
+                return ending
+            if self._stopping.is_set() or asyncio.get_running_loop().time() > deadline:
+                new.signal(signal.SIGKILL)
+                await self._ended(new)
+                return f"was not ready after {self._start_timeout_s:g} s"
+            await self._pause(0.05)
+        old = self._children[new.name]
+        pid = old.pid
+        self._begin(new, running=True)
+        old.signal(signal.SIGUSR1)
+        text = f"{new.name} is replaced"
+        self._announce("replaced", text, process=new.name, pid=new.pid, old_pid=pid)
+        return ""
+
     # -- stop ----------------------------------------------------------------------------------
 
-    async def _stop(self, keepers: dict[str, asyncio.Task[None]]) -> None:
+    async def _stop(self) -> None:
         for stage in sorted(Stage, reverse=True):
-            group = [c for c in self._children if c.stage is stage and c.name in keepers]
-            tasks = [keepers[child.name] for child in group]
+            group = [child for child in self._keepers if child.stage is stage]
+            tasks = [self._keepers[child] for child in group]
             if not tasks:
                 continue
             for child in group:
                 if child.pid is not None:
                     self._announce("stopping", f"stopping {child.name}", process=child.name)
                     child.signal(signal.SIGTERM)
-            await self._end_stage(group, tasks)
+            await end_stage(
+                group,
+                tasks,
+                timeout_s=self._stop_timeout_s,
+                hurry=self._hurry,
+                announce=self._announce,
+            )
             for task in tasks:
                 if not task.cancelled() and (error := task.exception()):
                     self._announce("error", f"supervising {task.get_name()}: {error!r}")
         self._changed()
-
-    async def _end_stage(self, group: list[Child], tasks: list[asyncio.Task[None]]) -> None:
-        hurried = asyncio.create_task(self._hurry.wait())
-        done: asyncio.Task[object] = asyncio.create_task(asyncio.wait(tasks))
-        try:
-            await asyncio.wait(
-                [done, hurried],
-                timeout=self._stop_timeout_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if self._hurry.is_set() and not done.done():
-                for child in group:
-                    child.signal(signal.SIGTERM)
-                grace_s = 0.0 if group[0].stage is Stage.GATEWAY else HURRY_GRACE_S
-                await asyncio.wait([done], timeout=grace_s)
-            for child in group:
-                if child.pid is not None:
-                    self._announce("killed", f"{child.name} did not stop, killed")
-                    child.signal(signal.SIGKILL)
-            await asyncio.wait([done], timeout=HURRY_GRACE_S)
-        finally:
-            hurried.cancel()
-            # Only a child whose start hangs is still here.
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(hurried, done, *tasks, return_exceptions=True)
 
     # -- signals -------------------------------------------------------------------------------
 
@@ -263,11 +360,14 @@ class Supervisor:
         handlers: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGINT: self.request_stop,
             signal.SIGTERM: self.request_stop,
+            signal.SIGUSR1: self.request_roll,
             signal.SIGCHLD: self._child_ended,
         }
         # `nohup tidegate up` must survive the terminal; otherwise its end is a request to stop.
+        # Without a terminal it is what service managers send for `reload`.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            handlers[signal.SIGHUP] = self.request_stop
+            on_terminal = os.isatty(0)
+            handlers[signal.SIGHUP] = self.request_stop if on_terminal else self.request_roll
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
         try:

@@ -12,22 +12,23 @@ import typer
 
 from controlplane import __version__, accounts
 from controlplane.cli import options
-from controlplane.cli.children import Child, ProcessChild
+from controlplane.cli.children import Announce, Child, ProcessChild
 from controlplane.cli.datadir import DataDir, RunInfo, end_leftovers, read_run, start_time, unusable
 from controlplane.cli.errors import CliError, ExitCode
 from controlplane.cli.output import print_json_line, say
 from controlplane.cli.plan import (
-    Addresses,
     choose_addresses,
     clashes,
     process_specs,
     wanted_ports,
+    worker_count,
 )
-from controlplane.cli.ports import check_free, reserved
+from controlplane.cli.ports import check_free
 from controlplane.cli.settings import data_directory, load_settings
+from controlplane.cli.sockets import Sockets, held_sockets
 from controlplane.cli.store_child import StoreChild
 from controlplane.cli.stores import open_store
-from controlplane.cli.supervisor import Announce, Supervisor
+from controlplane.cli.supervisor import Rolls, Supervisor
 from controlplane.model.sections import Settings
 from controlplane.model.settings import Value
 from controlplane.store.client import Store
@@ -126,9 +127,8 @@ def run_installation(settings: Settings, values: list[Value], *, announce: Annou
         if (stale := read_run(directory)) and (ended := end_leftovers(stale)):
             announce("cleaned", f"ended {len(ended)} processes of a killed run", pids=ended)
         check_free(wanted)
-        with reserved(settings.gateway.host, settings.gateway.port) as gateway_port:
-            addresses = choose_addresses(settings, gateway_port=gateway_port)
-            run = _Run(settings, values, addresses, claimed, announce)
+        with held_sockets(settings.gateway, workers=worker_count(settings)) as sockets:
+            run = _Run(settings, values, sockets, claimed, announce)
             try:
                 return asyncio.run(run.serve())
             finally:
@@ -142,12 +142,13 @@ class _Run:
         self,
         settings: Settings,
         values: list[Value],
-        addresses: Addresses,
+        sockets: Sockets,
         data_dir: DataDir,
         announce: Announce,
     ) -> None:
         self._settings = settings
-        self._addresses = addresses
+        self._sockets = sockets
+        self._addresses = addresses = choose_addresses(settings, sockets)
         self._data_dir = data_dir
         self._announce = announce
         self._started_at = time.time()
@@ -166,6 +167,7 @@ class _Run:
             settings=settings,
             values=values,
             addresses=addresses,
+            sockets=sockets,
             store_url=self._store_url,
             data_dir=data_dir.path,
             environ=os.environ,
@@ -184,6 +186,8 @@ class _Run:
             announce=self._announce,
             changed=self._write_run,
             stop_timeout_s=self._settings.up.stop_timeout_s,
+            # From now on a connection that no worker takes is refused, instead of left waiting.
+            stopping=self._sockets.close,
         )
         try:
             return await self._supervisor.run(store_up=self._check_store, all_ready=self._ready)
@@ -224,7 +228,9 @@ class _Run:
         return open_store(self._settings.store, url=self._store_url, data_dir=self._data_dir.path)
 
     def _info(self) -> RunInfo:
-        pids = {child.name: pid for child in self._children if (pid := child.pid) is not None}
+        supervisor = self._supervisor
+        pids = supervisor.processes if supervisor is not None else {}
+        rolls = supervisor.rolls if supervisor is not None else Rolls()
         return RunInfo(
             pid=os.getpid(),
             started_at=self._started_at,
@@ -234,7 +240,10 @@ class _Run:
             admin_urls=self._addresses.admin_urls,
             store_url=self._store_url,
             autoscaler_admin_url=self._addresses.autoscaler_admin_url,
-            ready=self._supervisor is not None and self._supervisor.ready,
+            ready=supervisor is not None and supervisor.ready,
+            rolls_begun=rolls.begun,
+            rolls_ended=rolls.ended,
+            roll_error=rolls.error,
             processes=pids,
             process_started={name: start_time(pid) for name, pid in pids.items()},
         )

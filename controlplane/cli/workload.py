@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controlplane.cli import creating, options
+from controlplane.cli import creating, options, traffic
 from controlplane.cli.client import Api, Json, connect
 from controlplane.cli.errors import CliError, ExitCode
 from controlplane.cli.logs import logs
@@ -82,6 +82,13 @@ def create(
     importance: Annotated[
         str | None, typer.Option(help="low, moderate, high or critical. Default: low.")
     ] = None,
+    affinity: traffic.Affinity = None,
+    affinity_ttl: traffic.AffinityTtl = None,
+    per_minute: traffic.PerMinute = None,
+    per_hour: traffic.PerHour = None,
+    concurrent: traffic.Concurrent = None,
+    max_body: traffic.MaxBody = None,
+    request_timeout: traffic.RequestTimeout = None,
     wait: Wait = False,
     timeout: options.TimeoutS = DEFAULT_TIMEOUT_S,
     url: options.ApiUrl = None,
@@ -107,9 +114,20 @@ def create(
         cooldown_minutes=cooldown_minutes,
         concurrency_limit=concurrency_limit,
     )
+    settings = traffic.TrafficOptions(
+        affinity=affinity,
+        affinity_ttl=affinity_ttl,
+        per_minute=per_minute,
+        per_hour=per_hour,
+        concurrent=concurrent,
+        max_body=max_body,
+        request_timeout=request_timeout,
+    )
     with connect(url=url, token=token) as api:
         body: Json = read_spec(str(file)) if file else {}
-        body |= {key: given for key, given in _named(name, importance).items() if given}
+        named: Json = {"name": name, "importance": importance}
+        named["traffic"] = traffic.traffic_body(settings, body.get("traffic"))
+        body |= {key: given for key, given in named.items() if given}
         if not file:
             body |= _composed(api, name, artifact, container, scaling)
         workload = api.call("POST", "workloads", body=body)
@@ -120,10 +138,6 @@ def create(
     else:
         say(f"{workload['name']}  {workload['id']}  {workload['status']}")
         say(workload["endpoint"])
-
-
-def _named(name: str | None, importance: str | None) -> dict[str, str | None]:
-    return {"name": name, "importance": importance}
 
 
 def _composed(
@@ -215,6 +229,7 @@ def describe(workload: Json) -> str:
         ),
         ("reason", _or_dash(details.get("reason"))),
         ("importance", workload["importance"]),
+        *traffic.traffic_rows(workload.get("traffic")),
         ("invoke URL", workload["endpoint"]),
         ("artifact", _or_dash(workload.get("artifactId"))),
         ("proton", _or_dash(workload.get("protonId"))),
@@ -344,6 +359,7 @@ def events(
 
 
 app.command("logs")(logs)
+app.command("traffic")(traffic.traffic)
 
 
 def _detail(item: Json, key: str) -> str:

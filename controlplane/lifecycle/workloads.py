@@ -26,6 +26,7 @@ from controlplane.lifecycle.rules import (
 )
 from controlplane.model.artifacts import Artifact
 from controlplane.model.states import AccessRole, Desired, Importance, ProtonRole, ProtonState
+from controlplane.model.traffic import NOTHING_SET, Traffic
 from controlplane.model.workloads import Deployment, Proton, Runtime, Workload
 
 
@@ -38,6 +39,7 @@ class WorkloadContent:
     description: str = ""
     importance: Importance = Importance.LOW
     runtime: Runtime
+    traffic: Traffic = NOTHING_SET
     use_case_id: str | None = None
 
 
@@ -48,6 +50,7 @@ class WorkloadEdit:
     name: str | None = None
     description: str | None = None
     importance: Importance | None = None
+    traffic: Traffic | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,7 @@ def create_workload(
         importance=content.importance,
         artifact_id=what.id,
         runtime=content.runtime,
+        traffic=content.traffic,
         active_proton_id=stamp.new_id(),
         roles={stamp.actor_id: AccessRole.OWNER},
         use_case_id=content.use_case_id,
@@ -166,11 +170,11 @@ def stop_workload(present: Present, *, stamp: Stamp) -> Plan[Workload]:
 
 
 def edit_workload(present: Present, edit: WorkloadEdit, *, stamp: Stamp) -> Plan[Workload]:
-    """New name, description or importance. Nothing restarts; importance counts at once."""
+    """New metadata. Nothing restarts; importance and traffic settings count at once."""
     workload, version = present.workload
     changes = {
         name: value
-        for name in ("name", "description", "importance")
+        for name in ("name", "description", "importance", "traffic")
         if (value := getattr(edit, name)) is not None and value != getattr(workload, name)
     }
     if not changes:

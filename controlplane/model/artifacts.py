@@ -1,10 +1,13 @@
 """What to run: containers, probes, environment, and the artifact records that hold them."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
 from controlplane.model.kinds import Kind, Record
+
+DEFAULT_PROBE_PORT: Final = 8080
+"""The contract's default of `ProbeConfig.port`."""
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -62,6 +65,21 @@ class Container(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Only from v2.41 bodies (`resourceRequest`); newer ones state it in the runtime."""
     routes: tuple[dict[str, str], ...] | None = None
 
+    def speaks_tls(self) -> bool:
+        """Whether its port speaks TLS: a probe of that very port says `scheme: HTTPS`.
+
+        The contract has no other word for it, and a port speaks one or the other.
+        """
+        own_port = DEFAULT_PROBE_PORT if self.port is None else self.port
+        probes = (self.readiness_probe, self.startup_probe, self.liveness_probe)
+        return any(
+            probe is not None
+            and probe.scheme.upper() == "HTTPS"
+            and probe.port in {None, own_port}
+            and probe.host is None
+            for probe in probes
+        )
+
 
 class ContainerGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Containers that share a pod (or a replica's working directory)."""
@@ -77,6 +95,11 @@ class ArtifactSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     storage: dict[str, object] | None = None
     a2a_enabled: bool | None = None
     template_id: str | None = None
+
+    def speaks_tls(self) -> bool:
+        """Whether invoke traffic reaches the primary container over TLS."""
+        primary = self.primary()
+        return primary is not None and primary.speaks_tls()
 
     def primary(self) -> Container | None:
         """The container that receives invoke traffic; None for an incomplete draft."""

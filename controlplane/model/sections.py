@@ -4,12 +4,27 @@ The docstring under a field is its documentation; the README's table is generate
 """
 
 from dataclasses import dataclass, field
+from ipaddress import ip_network
+from string import ascii_letters, digits
+
+LISTENERS = ("http", "https", "unix", "admin", "ready")
+"""Names in `gateway.listen_fds`. `ready` is no socket but the writing end of a pipe: the worker
+writes a byte when it serves, and closes it when it accepts no more."""
 
 
 def _positive(**values: float) -> None:
     for name, value in values.items():
         if value <= 0:
             raise ValueError(f"{name} must be greater than 0, not {value}")
+
+
+def _network(part: str) -> None:
+    try:
+        ip_network(part)
+    except ValueError as exc:
+        raise ValueError(
+            f"trusted_proxies: {part!r} is no address, network, `unix` or `*` ({exc})"
+        ) from exc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +75,29 @@ class GatewaySettings:
     """One gateway worker."""
 
     host: str = "127.0.0.1"
-    """Address to listen on (every worker binds it with SO_REUSEPORT)."""
+    """Address to listen on (all workers, with SO_REUSEPORT); `::`: all of IPv6 and of IPv4."""
     port: int = 8080
-    """TCP port of the invoke URLs."""
+    """TCP port of the invoke URLs; 0: a free one."""
+    plain: bool = True
+    """Listen on `port`, without TLS; off: only with TLS, or on `unix_path`."""
+    tls_cert_file: str | None = None
+    """Certificate chain (PEM): listen with TLS on `tls_port` too. Read again when it changes."""
+    tls_key_file: str | None = None
+    """Its private key (PEM, no password); empty: it is in `tls_cert_file`."""
+    tls_port: int = 8443
+    """TCP port of the invoke URLs over TLS (1.2 and 1.3); 0: a free one."""
+    tls_client_ca_file: str | None = None
+    """Only clients with a certificate of one of these authorities (PEM) may connect with TLS."""
+    tls_handshake_timeout_s: float = 10.0
+    """How long a client's TLS handshake may take."""
+    unix_path: str | None = None
+    """Listen on this Unix socket too, without TLS. What stands there is replaced if it is a socket
+    that nobody listens on."""
+    unix_mode: str = "0660"
+    """Who may connect to `unix_path`: the socket's permissions, in octal."""
+    upstream_ca_file: str | None = None
+    """Replicas that speak TLS need a certificate of one of these authorities (PEM), whatever its
+    name; empty: any certificate will do."""
     admin_host: str = "127.0.0.1"
     """Address of the admin port."""
     admin_port: int = 9090
@@ -71,18 +106,34 @@ class GatewaySettings:
     """Which worker this process is; set by the supervisor."""
     worker_count: int = 1
     """How many workers share the port; set by the supervisor. Per-replica limits are split."""
+    listen_fds: str = ""
+    """Sockets that listen already, by descriptor: `http=3 https=4 unix=5 admin=6`. Set by the
+    supervisor, which keeps them open, so that no connection is lost between two workers."""
     concurrency_limit: int = 1024
     """Most requests in flight per replica where neither the runtime nor a target says."""
     queue_limit: int = 10_000
     """Most waiting requests per workload and worker; beyond it: 503 `queue_full`."""
+    max_queued_bytes: int = 256 * 1024 * 1024
+    """Most memory of waiting requests per worker; 0: no limit. Beyond a share of it, by importance
+    of the workload: 503 `overloaded`."""
+    max_exchanges: int = 50_000
+    """Most requests per worker at a time, waiting ones and tunnels included; 0: as many as it may
+    open files for. Beyond a share of it, by importance of the workload: 503 `overloaded`."""
     cold_start_timeout_s: float = 300.0
     """How long a request may wait for a replica; then 504 `cold_start_timeout`."""
     connect_timeout_s: float = 3.0
     """TCP connect to a replica."""
     response_timeout_s: float = 600.0
     """From the whole request sent to the response head."""
+    request_timeout_s: float = 0.0
+    """From a request's head to its response's last byte, where the workload does not say; 0: no
+    limit. Not for tunnels."""
     idle_timeout_s: float = 600.0
-    """Longest silence inside a response, an upload or a tunnel."""
+    """Longest silence inside a response or a tunnel, or of a client that does not read."""
+    body_timeout_s: float = 60.0
+    """Longest silence of a client that owes us the rest of a request's body; then 408."""
+    first_byte_timeout_s: float = 60.0
+    """How long a new client connection may wait with its first request."""
     head_timeout_s: float = 15.0
     """From a request's first byte to the end of its head."""
     keep_alive_timeout_s: float = 75.0
@@ -92,6 +143,14 @@ class GatewaySettings:
     timeout (uvicorn: 5 s), or the next request races with its FIN."""
     max_idle_per_endpoint: int = 64
     """Idle connections kept per replica."""
+    max_connections: int = 0
+    """Most client connections per worker; beyond it: 503 `too_many_connections`. 0: as many as it
+    may open files for, less those that its requests need."""
+    max_connections_per_client: int = 0
+    """Most connections per worker of one client address that is none of `trusted_proxies`; beyond
+    it: 429 `too_many_connections`. 0: no limit."""
+    max_requests_per_connection: int = 0
+    """Requests after which a client connection is closed, in order; 0: no limit."""
     max_head_bytes: int = 65_536
     """Largest request or response head."""
     max_target_bytes: int = 16_384
@@ -102,6 +161,12 @@ class GatewaySettings:
     """Largest request body; 0: no limit. Beyond it: 413."""
     max_attempts: int = 3
     """Tries per request, the first included; only safe ones are repeated."""
+    retry_budget_ratio: float = 0.2
+    """Repeats per request and proton, over 10 s: what breaks under load must not get thrice the
+    load. Beyond it, 502 at once."""
+    retry_budget_min: int = 100
+    """Repeats in 10 s however few requests there are: a lost replica takes down with it all that it
+    was working on."""
     replay_bytes: int = 65_536
     """Largest request body kept for a safe repeat."""
     eject_s: float = 1.0
@@ -118,22 +183,63 @@ class GatewaySettings:
     """`off`, `errors` (refused, failed, 5xx) or `all`; JSON lines."""
     access_log_sample_ratio: float = 1.0
     """Share of the lines that `all` writes, 0 to 1."""
-    forwarded_trusted: bool = False
-    """Keep the client's X-Forwarded-* and Forwarded: only behind a proxy of yours."""
+    native: str = "auto"
+    """The hot path compiled by mypyc: `auto` uses it where it was built from these very sources
+    (by the installation, or `python -m gateway.build`), `off`, or `required`."""
+    trusted_proxies: str = ""
+    """Proxies of yours in front: addresses and networks (`10.0.0.0/8, ::1`), `unix`, or `*` for
+    everybody. Their X-Forwarded-* and Forwarded go on to replicas; a stranger's never."""
+    server_timing: bool = False
+    """Tell clients in Server-Timing how long queue or cold start, gateway and replica took."""
+    cold_start_header: str = ""
+    """Name of a response header that tells `true` or `false`: the request had to wait for a
+    replica to start (KEDA's is `X-KEDA-HTTP-Cold-Start`); empty: none."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
         if self.access_log not in {"off", "errors", "all"}:
             raise ValueError(f"access_log must be off, errors or all, not {self.access_log!r}")
+        if self.native not in {"auto", "off", "required"}:
+            raise ValueError(f"native must be auto, off or required, not {self.native!r}")
         if not 0 <= self.access_log_sample_ratio <= 1:
             raise ValueError("access_log_sample_ratio must be between 0 and 1")
+        for part in self.trusted_proxies.replace(",", " ").split():
+            if part not in {"*", "unix"}:
+                _network(part)
+        if self.cold_start_header.strip("!#$%&'*+-.^_`|~" + ascii_letters + digits):
+            raise ValueError(
+                f"cold_start_header must be a header's name, not {self.cold_start_header!r}"
+            )
+        if not (self.plain or self.tls_cert_file or self.unix_path):
+            raise ValueError("plain is off, so tls_cert_file or unix_path must be set")
+        if (self.tls_key_file or self.tls_client_ca_file) and not self.tls_cert_file:
+            raise ValueError("tls_cert_file must be set with tls_key_file and tls_client_ca_file")
+        if not self.unix_mode or set(self.unix_mode) - set("01234567") or len(self.unix_mode) > 4:  # noqa: PLR2004
+            raise ValueError(f"unix_mode must be permissions like 0660, not {self.unix_mode!r}")
+        _ = self.descriptors
         _positive(
             concurrency_limit=self.concurrency_limit,
             report_interval_s=self.report_interval_s,
             max_attempts=self.max_attempts,
             max_head_bytes=self.max_head_bytes,
             connect_timeout_s=self.connect_timeout_s,
+            tls_handshake_timeout_s=self.tls_handshake_timeout_s,
         )
+
+    @property
+    def descriptors(self) -> dict[str, int]:
+        """`listen_fds` by name.
+
+        Raises:
+            ValueError: It is malformed.
+        """
+        found = {}
+        for part in self.listen_fds.split():
+            name, equals, number = part.partition("=")
+            if name not in LISTENERS or not equals or not number.isdecimal():
+                raise ValueError(f"listen_fds must be like `http=3 admin=4`, not {part!r}")
+            found[name] = int(number)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

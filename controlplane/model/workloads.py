@@ -23,6 +23,7 @@ from controlplane.model.states import (
     ProtonState,
     ReplicaPhase,
 )
+from controlplane.model.traffic import NOTHING_SET, Traffic
 
 
 class ScalingPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -86,6 +87,8 @@ class Workload(Record, frozen=True, kw_only=True):
     importance: Importance = Importance.LOW
     artifact_id: str
     runtime: Runtime
+    traffic: Traffic = NOTHING_SET
+    """How the gateway treats its requests; applies at once, no replica restarts."""
     desired: Desired = Desired.RUNNING
     active_proton_id: str | None = None
     roles: dict[str, AccessRole] = msgspec.field(default_factory=dict)

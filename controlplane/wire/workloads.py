@@ -9,6 +9,7 @@ from controlplane.wire.artifacts import ArtifactInput, ArtifactSummary
 from controlplane.wire.base import Input, Name, Shape, broken_rule
 from controlplane.wire.people import UserShape
 from controlplane.wire.runtime import OldRuntimeShape, RuntimeInput, RuntimeShape
+from controlplane.wire.traffic import TrafficInput, TrafficShape
 
 ObjectIdText = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
 
@@ -22,6 +23,7 @@ class WorkloadInput(Input):
     description: str | None = None
     importance: Importance = Importance.LOW
     runtime: RuntimeInput | None = None
+    traffic: TrafficInput | None = None
     use_case_id: ObjectIdText | None = None
 
     @model_validator(mode="after")
@@ -38,11 +40,15 @@ class OldWorkloadInput(WorkloadInput):
 
 
 class WorkloadPatch(Input):
-    """Body of PATCH: what is absent or null stays. Nothing restarts."""
+    """Body of PATCH: what is absent or null stays. Nothing restarts.
+
+    `traffic` is replaced as a whole.
+    """
 
     name: Name | None = None
     description: str | None = None
     importance: Importance | None = None
+    traffic: TrafficInput | None = None
 
 
 class SettingsInput(Input):
@@ -91,6 +97,7 @@ class WorkloadFormatted(Shape):
     endpoint: str
     proton_id: str | None
     runtime: OldRuntimeShape | RuntimeShape | None
+    traffic: TrafficShape | None = Field(description="An extension: how its requests are treated.")
     replacement: dict[str, Any] | None = None
     request_stats: dict[str, Any] | None = None
     last_response: str | None = None

@@ -19,6 +19,7 @@ REASONS: Final[dict[int, bytes]] = {
     408: b"Request Timeout",
     413: b"Content Too Large",
     414: b"URI Too Long",
+    429: b"Too Many Requests",
     431: b"Request Header Fields Too Large",
     501: b"Not Implemented",
     502: b"Bad Gateway",
@@ -44,12 +45,18 @@ NO_INVOKE_URL: Final = Answer(
     "no_route",
     "This is not an invoke URL (/api/v2/endpoints/workloads/<id>/...); the API is on another port.",
 )
+NO_HOPS: Final = Answer(
+    405, "method_not_allowed", "TRACE went as far as Max-Forwards lets it; it is not answered here."
+)
 NO_PROTON: Final = Answer(404, "no_route", "The workload has no proton with this protonId.")
 STOPPED: Final = Answer(503, "workload_stopped", "The workload is stopped: start it first.")
 ERRORED: Final = Answer(
     503, "workload_errored", "The workload cannot run: its statusDetails say why."
 )
 QUEUE_FULL: Final = Answer(503, "queue_full", "All replicas are busy and the queue is full.")
+OVERLOADED: Final = Answer(
+    503, "overloaded", "The gateway is full, and more important workloads go first."
+)
 COLD_START_TIMEOUT: Final = Answer(
     504, "cold_start_timeout", "No replica became free or ready in time."
 )
@@ -61,6 +68,15 @@ BAD_RESPONSE: Final = Answer(502, "replica_malformed", "The replica's answer is 
 REPLICA_TIMEOUT: Final = Answer(504, "replica_timeout", "The replica did not answer in time.")
 DRAINING: Final = Answer(503, "gateway_stopping", "The gateway is shutting down: try again.")
 BODY_TOO_LARGE: Final = Answer(413, "body_too_large", "The request body exceeds the limit.")
+REQUEST_TIMEOUT: Final = Answer(
+    504, "request_timeout", "The request took longer than its workload allows."
+)
+CONNECTIONS: Final = Answer(
+    429, "too_many_connections", "This address has too many connections open: reuse them."
+)
+GATEWAY_FULL: Final = Answer(
+    503, "too_many_connections", "The gateway has no room for another connection: try again."
+)
 HEAD_TIMEOUT: Final = Answer(408, "head_timeout", "The request head did not arrive in time.")
 BODY_TIMEOUT: Final = Answer(408, "body_timeout", "The request body stopped arriving.")
 
@@ -79,6 +95,10 @@ def bad_request(status: int, rule: str) -> Answer:
     return Answer(status, _CODES[status], rule)
 
 
+METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"
+"""For `Allow`: any other method is passed on as well, CONNECT never."""
+
+
 def retry_after_s(
     *, cold_start_p90_s: float | None, default_s: float = 5.0, at_most_s: float = 300.0
 ) -> int:
@@ -91,6 +111,7 @@ def render(
     answer: Answer,
     *,
     request_id: bytes,
+    date_line: bytes,
     close: bool,
     retry_after: int | None = None,
     head_only: bool = False,
@@ -100,6 +121,7 @@ def render(
     Args:
         answer: What to say.
         request_id: Echoed in the header and the body.
+        date_line: The Date header with its CRLF.
         close: Whether the connection ends with this answer.
         retry_after: Seconds, where waiting helps.
         head_only: The request was a HEAD.
@@ -116,6 +138,8 @@ def render(
         )
     lines = [
         b"HTTP/1.1 %d %b" % (answer.status, REASONS[answer.status]),
+        date_line[:-2],
+        b"Cache-Control: no-store",
         b"Content-Type: application/json",
         b"Content-Length: %d" % len(body),
         b"X-Tidegate-Error: " + answer.code.encode(),
@@ -123,8 +147,19 @@ def render(
     ]
     if answer.status == 401:  # noqa: PLR2004
         lines.append(b"WWW-Authenticate: Bearer")  # RFC 9110 section 11.6.1: a 401 must
+    if answer.status == 405:  # noqa: PLR2004
+        lines.append(b"Allow: " + METHODS)  # RFC 9110 section 15.5.6: a 405 must
     if retry_after is not None:
         lines.append(b"Retry-After: %d" % retry_after)
     if close:
         lines.append(b"Connection: close")
     return b"\r\n".join(lines) + b"\r\n\r\n" + (b"" if head_only else body)
+
+
+def options(*, request_id: bytes, date_line: bytes, close: bool) -> bytes:
+    """The answer to `OPTIONS *`: what the gateway itself can do (RFC 9110 section 9.3.7)."""
+    lines = [b"HTTP/1.1 200 OK", date_line[:-2], b"Allow: " + METHODS, b"Content-Length: 0"]
+    lines.append(b"X-Request-Id: " + request_id)
+    if close:
+        lines.append(b"Connection: close")
+    return b"\r\n".join(lines) + b"\r\n\r\n"

@@ -1,7 +1,15 @@
-"""Which proton by weight, and which of its endpoints by load."""
+"""Which proton by weight, which of its endpoints by load, and how much each may take."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
+
+from controlplane.model.workloads import GroupRuntime
+
+_CONCURRENCY_METRICS: Final = frozenset({"httpRequestsConcurrency", "httpRequestsInFlight"})
+_LIMIT_PER_TARGET: Final = 2.0
+"""Where nobody states a limit: twice the concurrency target. Up to the target all is well, above
+it the autoscaler acts, and beyond twice the target a request is better off in the gateway's queue,
+where the next replica can take it, than behind others in a busy one."""
 
 
 class Loaded(Protocol):
@@ -66,6 +74,26 @@ def by_weight(protons: Sequence[W], random: Callable[[], float]) -> W | None:
         if at < 0:
             return proton
     return next(proton for proton in reversed(protons) if proton.weight > 0)
+
+
+def replica_limit(group: GroupRuntime, *, default: int) -> int:
+    """Most requests in flight per replica, over all workers: at least 1.
+
+    Args:
+        group: How the workload runs: its own limit, else twice its concurrency target.
+        default: Where neither is stated.
+    """
+    if group.concurrency_limit is not None:
+        return group.concurrency_limit
+    if group.autoscaling is not None and group.autoscaling.enabled:
+        targets = [
+            policy.target
+            for policy in group.autoscaling.policies
+            if policy.metric in _CONCURRENCY_METRICS and policy.target > 0
+        ]
+        if targets:
+            return max(1, round(min(targets) * _LIMIT_PER_TARGET))
+    return default
 
 
 def share_of_limit(limit: int, workers: int) -> int:

@@ -6,7 +6,7 @@ llhttp leaves them to its user (RFC 9112 unless noted):
     refused                                           section         status
     ------------------------------------------------  --------------  ------
     request line other than `method target version`   3               400
-    line break before the method                      2.2             400
+    method that is no token (a line break before it)  2.2, 3.1        400
     HTTP/1.1 request without Host, or with two        3.2             400
     Host that is no host with an optional port        3.2             400
     target that is neither origin nor absolute form   3.2             400
@@ -14,12 +14,15 @@ llhttp leaves them to its user (RFC 9112 unless noted):
     absolute form without a host, or with a user      RFC 9110 4.2.4  400
     CONNECT                                           RFC 9110 9.3.6  405
     a version other than 1.0 and 1.1                  2.3             505
+    the preface of HTTP/2                             RFC 9113 3.4    505
     Transfer-Encoding in HTTP/1.0                     6.1             400
     Transfer-Encoding other than exactly `chunked`    6.1             501
     Transfer-Encoding twice, or with Content-Length   6.1, 6.3        400
     Content-Length twice (even equal), or not digits  6.3             400
     more header lines than the limit                  RFC 6585 5      431
     two Authorization lines                           RFC 9110 11.6   400
+    two api keys (X-DataRobot-Api-Key, -Token)        RFC 9110 5.3    400
+    Max-Forwards that is not digits                   RFC 9110 7.6.2  400
 
 A response is refused for the same framing, and for a status line other than HTTP/1.0 or HTTP/1.1
 with a status from 100 to 599 (RFC 9110 section 15).
@@ -34,11 +37,14 @@ from gateway.core.headers import (
     AUTHORIZATION,
     CONNECTION,
     CONTENT_LENGTH,
-    EXPECT,
+    DATE,
     FORWARDED,
     HOST,
+    MAX_FORWARDS,
     REQUEST_ID,
+    TE,
     TRACEPARENT,
+    TRACESTATE,
     TRANSFER_ENCODING,
     UPGRADE,
     KnownLines,
@@ -55,6 +61,15 @@ from gateway.core.messages import (
 )
 
 _MAX_REQUEST_ID: Final = 128
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""RFC 9110 section 5.6.2. Methods are not a fixed list: an application may have its own."""
+_TRACEPARENT: Final = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x21-\x7e]*)?"
+)
+"""W3C Trace Context section 3.2.2; versions after 00 may have more parts."""
+_TRACEPARENT_00: Final = 55
+_COUNTED_DOWN: Final = frozenset({b"OPTIONS", b"TRACE"})
+_MAX_FORWARDS_DIGITS: Final = 9
 _VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Za-z:._~!$&'()*+,;=-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?"
@@ -91,7 +106,7 @@ def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> Req
     parts = raw.split(b"\r\n")
     start = parts[0].split(b" ")
     # llhttp skips line breaks before a method: they would become part of ours
-    if len(start) != 3 or not raw[:1].isalpha():  # noqa: PLR2004 - method, target, version
+    if len(start) != 3 or not is_token(start[0]):  # noqa: PLR2004 - method, target, version
         raise FramingError(400, "the request line is not `method target version`")
     version = start[2]
     if version not in _VERSIONS:
@@ -111,6 +126,12 @@ def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> Req
     return head
 
 
+@lru_cache(maxsize=256)
+def is_token(value: bytes) -> bool:
+    """Whether this may be a method or a header's name (RFC 9110 section 5.6.2)."""
+    return _TOKEN.fullmatch(value) is not None
+
+
 def _settle_request(head: RequestHead) -> None:
     if head.host is None and head.minor:
         raise FramingError(400, "Host is missing")
@@ -124,6 +145,8 @@ def _settle_request(head: RequestHead) -> None:
     head.keep_alive = (head.keep_alive or bool(head.minor)) and not head.close
     if head.named is not None or head.upgrade is not None:
         _settle_connection(head)
+    if head.tracestate is not None and head.traceparent is not None:
+        head.lines += head.tracestate
     if not head.target.startswith(b"/") or b"#" in head.target or head.method == b"CONNECT":
         _settle_target(head)
 
@@ -206,8 +229,7 @@ def _upgrade(head: RequestHead | ResponseHead, value: bytes, _line: bytes) -> No
     head.upgrade = value
 
 
-def _expect(head: RequestHead, value: bytes, line: bytes) -> None:
-    head.expect = value.lower() == b"100-continue"
+def _forward(head: RequestHead, _value: bytes, line: bytes) -> None:
     head.lines.append(line)
 
 
@@ -218,6 +240,8 @@ def _authorization(head: RequestHead, value: bytes, _line: bytes) -> None:
 
 
 def _api_key(head: RequestHead, value: bytes, _line: bytes) -> None:
+    if head.api_key is not None:
+        raise FramingError(400, "the api key is given twice")
     head.api_key = value
 
 
@@ -228,7 +252,39 @@ def _request_id(head: RequestHead, value: bytes, _line: bytes) -> None:
 
 
 def _traceparent(head: RequestHead, value: bytes, line: bytes) -> None:
-    head.traceparent = value
+    # Invalid ones begin a new trace (W3C Trace Context section 4.3), as if there were none.
+    if head.traceparent is None and _is_traceparent(value):
+        head.traceparent = value
+        head.lines.append(line)
+
+
+def _is_traceparent(value: bytes) -> bool:
+    found = _TRACEPARENT.fullmatch(value)
+    return found is not None and (not value.startswith(b"00") or len(value) == _TRACEPARENT_00)
+
+
+def _tracestate(head: RequestHead, _value: bytes, line: bytes) -> None:
+    if head.tracestate is None:
+        head.tracestate = []
+    head.tracestate.append(line)
+
+
+def _te(head: RequestHead, value: bytes, _line: bytes) -> None:
+    # Trailers pass through here, other transfer codings do not (RFC 9110 section 10.1.4)
+    head.trailers = head.trailers or b"trailers" in connection_tokens(value)
+
+
+def _max_forwards(head: RequestHead, value: bytes, line: bytes) -> None:
+    if head.method not in _COUNTED_DOWN:
+        head.lines.append(line)
+        return
+    if head.max_forwards is not None or not value.isdigit() or len(value) > _MAX_FORWARDS_DIGITS:
+        raise FramingError(400, "Max-Forwards is not one number")
+    head.max_forwards = int(value)
+
+
+def _date(head: ResponseHead, _value: bytes, line: bytes) -> None:
+    head.dated = True
     head.lines.append(line)
 
 
@@ -244,12 +300,15 @@ _REQUEST: Final = {
     CONTENT_LENGTH: _content_length,
     TRANSFER_ENCODING: _transfer_encoding,
     UPGRADE: _upgrade,
-    EXPECT: _expect,
     AUTHORIZATION: _authorization,
     API_KEY: _api_key,
     REQUEST_ID: _request_id,
     TRACEPARENT: _traceparent,
+    TRACESTATE: _tracestate,
     FORWARDED: _forwarded,
+    TE: _te,
+    MAX_FORWARDS: _max_forwards,
+    DATE: _forward,
 }
 
 
@@ -258,9 +317,10 @@ _RESPONSE: Final = {
     CONTENT_LENGTH: _content_length,
     TRANSFER_ENCODING: _transfer_encoding,
     UPGRADE: _upgrade,
+    DATE: _date,
 }
 _FORWARDED_IN_RESPONSE: Final = frozenset(
-    {HOST, EXPECT, AUTHORIZATION, API_KEY, TRACEPARENT, FORWARDED}
+    {HOST, AUTHORIZATION, API_KEY, TRACEPARENT, TRACESTATE, FORWARDED, MAX_FORWARDS}
 )
 _NO_BODY: Final = frozenset({204, 304})
 

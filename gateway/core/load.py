@@ -118,6 +118,14 @@ class LoadMeter:
             for old in [m for m in minutes if abs(m - minute) >= KEPT_MINUTES]:
                 del minutes[old]
 
+    def discount(self, minute: int) -> None:
+        """The request that has just started is refused for its caller's or the gateway's sake.
+
+        It stays counted as started, but tells nothing about how many replicas the hour needs.
+        """
+        if self.starts_by_minute.get(minute):
+            self.starts_by_minute[minute] -= 1
+
     def send(self, now_s: float) -> None:
         """A waiting request got a replica's slot."""
         self.advance(now_s)

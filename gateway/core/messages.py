@@ -24,13 +24,17 @@ class RequestHead:
     keep_alive = False
     close = False
     named: list[bytes] | None = None
-    expect = False
     upgrade: bytes | None = None
     upgrading = False
+    trailers = False
+    """The client takes trailers (`TE: trailers`)."""
+    max_forwards: int | None = None
     authorization: bytes | None = None
     api_key: bytes | None = None
     request_id: bytes | None = None
     traceparent: bytes | None = None
+    """The client's, if it is valid."""
+    tracestate: list[bytes] | None = None
     forwarded: list[bytes] | None = None
     invoke: Target | None = None
     """The target taken apart; None: no invoke URL."""
@@ -54,6 +58,7 @@ class ResponseHead:
     named: list[bytes] | None = None
     upgrade: bytes | None = None
     upgrading = False
+    dated = False
     prefix = b""
     """The head as an HTTP/1.1 client sees it, up to the lines that differ by request."""
 

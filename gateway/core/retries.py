@@ -7,6 +7,10 @@ something                  idempotent       yes         again
 something                  idempotent       no          fail: we no longer have the body
 something                  not idempotent   any         fail: it may have been acted on
 (any, attempts used up)                                 fail
+(any, budget used up)                                   fail
+
+The budget (as in Finagle and linkerd) keeps repeats a share of the traffic: replicas that fail
+because they are overloaded must not be given every request three times.
 """
 
 from enum import StrEnum
@@ -15,12 +19,55 @@ from typing import Final
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 
 
+WINDOW_S: Final = 10.0
+
+
 class Verdict(StrEnum):
     """Again, or the code of the gateway's answer."""
 
     AGAIN = "again"
     UNREACHABLE = "replica_unreachable"
     RESET = "replica_reset"
+
+
+class RetryBudget:
+    """How many repeats one proton's traffic may cause: a share of its requests, and a few more.
+
+    Counted in windows of 10 s; a window's unused share does not carry over. Costs nothing until
+    something fails: requests are counted anyway.
+    """
+
+    __slots__ = ("_at_least", "_began_s", "_ratio", "_spent", "_started")
+
+    def __init__(self, *, ratio: float, at_least: int) -> None:
+        """Begin.
+
+        Args:
+            ratio: Repeats per request, 0 and up.
+            at_least: Repeats in a window however few requests there are: a lost replica takes
+                down with it all that it was working on.
+        """
+        self._ratio = ratio
+        self._at_least = at_least
+        self._began_s = -WINDOW_S
+        self._started = 0
+        self._spent = 0
+
+    def take(self, *, started: int, now_s: float) -> bool:
+        """Ask for one repeat.
+
+        Args:
+            started: The proton's requests ever, repeats not counted.
+            now_s: Monotonic clock.
+        """
+        if now_s - self._began_s >= WINDOW_S:
+            self._began_s = now_s
+            self._started = started
+            self._spent = 0
+        if self._spent >= self._at_least + self._ratio * (started - self._started):
+            return False
+        self._spent += 1
+        return True
 
 
 def after_loss(

@@ -7,12 +7,13 @@ shell; everything else is composed here once and remembered with the head.
 from gateway.core.messages import BODY_CHUNKED, BODY_NONE, BODY_TO_CLOSE, RequestHead, ResponseHead
 
 
-def request_prefix(head: RequestHead, path: bytes) -> bytes:
+def request_prefix(head: RequestHead, path: bytes, *, stripped: bytes = b"") -> bytes:
     """The request line and all lines that only depend on the head; ends with CRLF.
 
     Args:
         head: The request.
         path: The target as the replica gets it.
+        stripped: What was taken off the front of the path: applications that build links need it.
     """
     lines = [b"%b %b HTTP/1.1" % (head.method, path), b"Host: " + (head.host or b"localhost")]
     lines += head.lines
@@ -21,7 +22,18 @@ def request_prefix(head: RequestHead, path: bytes) -> bytes:
     elif head.content_length is not None:
         lines.append(b"Content-Length: %d" % head.content_length)
     if head.upgrade is not None:
-        lines.append(b"Connection: Upgrade\r\nUpgrade: " + head.upgrade)
+        te = b"TE, " if head.trailers else b""
+        lines.append(b"Connection: %bUpgrade\r\nUpgrade: %b" % (te, head.upgrade))
+    elif head.trailers:
+        lines.append(b"Connection: TE")
+    if head.trailers:
+        lines.append(b"TE: trailers")
+    if head.max_forwards is not None:
+        lines.append(b"Max-Forwards: %d" % (head.max_forwards - 1))
+    # RFC 9110 section 7.6.3: a gateway must say so towards the application
+    lines.append(b"Via: 1.%d tidegate" % head.minor)
+    if stripped:
+        lines.append(b"X-Forwarded-Prefix: " + stripped)
     lines.append(b"")
     return b"\r\n".join(lines)
 

@@ -16,6 +16,8 @@ class Target(NamedTuple):
     """What the replica gets: the rest of the path, with its query."""
     pin: bytes | None
     """Value of `protonId`, taken out of the query: it is ours, not the application's."""
+    prefix: bytes
+    """What was taken off the front of the path, without a slash at its end."""
 
 
 def read_target(target: bytes) -> Target | None:
@@ -37,7 +39,7 @@ def read_target(target: bytes) -> Target | None:
     pin = None
     if mark >= 0 and _PIN in path:
         path, pin = _take_pin(path)
-    return Target(deployment, target[begin:end], path, pin)
+    return Target(deployment, target[begin:end], path, pin, target[:end])
 
 
 def _take_pin(path: bytes) -> tuple[bytes, bytes | None]:

@@ -3,6 +3,7 @@
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from typing import BinaryIO
 
 import msgspec
@@ -50,6 +51,17 @@ class AccessLog:
         if mode != "off":
             self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
             self._thread.start()
+
+    def wants(self, random: Callable[[], float], *, failed: bool) -> bool:
+        """Whether a request's line is to be written.
+
+        Args:
+            random: Uniform on [0, 1), for the sample.
+            failed: It was refused, cut, or answered with a 5xx.
+        """
+        if self.mode == "all":
+            return self.sample_ratio >= 1 or random() < self.sample_ratio
+        return self.mode == "errors" and failed
 
     def write(self, line: Line) -> None:
         """Queue one line."""

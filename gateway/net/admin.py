@@ -7,12 +7,14 @@ registry would cost 30 times that on the same loop), in slices of at most 2 ms.
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from controlplane import __version__
 from controlplane.store.client import Store
+from gateway.core.health import EJECTED
 from gateway.core.load import CLASSES, LoadMeter, bucket
 from gateway.net.routes import ProtonRoute, Routes
 from gateway.net.worker import Worker
@@ -67,13 +69,14 @@ class Admin:
         self._server: asyncio.Server | None = None
         self._lag_task: asyncio.Task[None] | None = None
         self.loop_lag_s = 0.0
+        self.tasks = 0
+        """Live asyncio tasks, half a second ago at most."""
         self.serving = False
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port."""
-        self._server = await asyncio.start_server(self._serve, host, port)
+    async def start(self, sock: socket.socket) -> None:
+        """Answer on a socket that listens."""
+        self._server = await asyncio.start_server(self._serve, sock=sock)
         self._lag_task = asyncio.create_task(self._watch_lag())
-        return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -86,6 +89,7 @@ class Admin:
         while True:
             before_s = self._worker.monotonic()
             await asyncio.sleep(0.5)
+            self.tasks = len(asyncio.all_tasks())
             self.loop_lag_s = max(0.0, self._worker.monotonic() - before_s - 0.5)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -158,7 +162,7 @@ class Admin:
             for endpoint in proton.endpoints.values():
                 if not endpoint.routable:
                     other += 1
-                elif endpoint.ejected:
+                elif endpoint.health is EJECTED:
                     ejected += 1
                 else:
                     ready += 1
@@ -173,6 +177,10 @@ class Admin:
             yield f'{name}{{{label},code="{code}"}} {times}\n'
         for name, text, value in (
             ("gateway_client_connections", "Open client connections.", len(worker.clients)),
+            ("gateway_tasks", "Live asyncio tasks.", self.tasks),
+            ("gateway_exchanges", "Live requests, waiting ones included.", worker.exchanges),
+            ("gateway_exchanges_limit", "Most of them; 0: no limit.", worker.max_exchanges),
+            ("gateway_queued_request_bytes", "Kept for waiting requests.", worker.queued_bytes),
             ("gateway_workloads", "Workloads with a route.", len(self._routes.workloads)),
             ("gateway_routes_revision", "Store revision of the routes.", self._routes.revision),
             ("gateway_loop_lag_seconds", "Lateness of the event loop.", self.loop_lag_s),
@@ -180,6 +188,9 @@ class Admin:
             ("gateway_draining", "1: shutting down.", int(worker.draining)),
         ):
             yield f"# HELP {name} {text}\n# TYPE {name} gauge\n{name}{{{label}}} {value}\n"
+        name = "gateway_tls_handshakes_failed_total"
+        yield f"# HELP {name} TLS handshakes of clients that failed.\n# TYPE {name} counter\n"
+        yield f"{name}{{{label}}} {worker.tls_failures}\n"
         name = "gateway_access_log_dropped_total"
         yield f"# HELP {name} Log lines dropped: the disk did not keep up.\n# TYPE {name} counter\n"
         yield f"{name}{{{label}}} {worker.access_log.dropped}\n"

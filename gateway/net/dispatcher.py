@@ -6,21 +6,27 @@ from typing import TYPE_CHECKING
 from gateway.core import answers
 from gateway.core.answers import Answer
 from gateway.core.balancing import by_weight, least_of_two
-from gateway.core.exchange import ASSIGNED
-from gateway.core.health import eject_for_s
+from gateway.core.health import EJECTED
 from gateway.core.messages import RequestHead
+from gateway.core.quotas import Refused
 from gateway.core.routing import Target
+from gateway.net.connector import Connector
 from gateway.net.flow import Exchange
-from gateway.net.upstream import UpstreamProtocol
+from gateway.net.outliers import Outliers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.core.fairness import WaitingRoom
     from gateway.net.downstream import DownstreamProtocol
+    from gateway.net.policies import Policy
     from gateway.net.routes import Endpoint, Identity, ProtonRoute, Routes, WorkloadRoute
+    from gateway.net.upstream import UpstreamProtocol
     from gateway.net.worker import Worker
 
 _SWEEP_S = 1.0
+_OVERLOAD_PAUSE_S = 4
+"""Whom an overloaded worker sends away is told to come again after 1 to this many seconds."""
 
 
 class Dispatcher:
@@ -41,7 +47,8 @@ class Dispatcher:
         self.routes = routes
         self.loop = loop
         self._on_wait = on_wait
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._connector = Connector(worker, loop, give_back=self.give_back)
+        self.outliers = Outliers(loop, eject_s=worker.settings.eject_s, on_return=self.progress)
         self._with_idle: set[Endpoint] = set()
         self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
         routes.on_progress = self.progress
@@ -57,7 +64,14 @@ class Dispatcher:
         request_id = head.request_id or trace
         target = head.invoke
         if target is None:
-            client.refuse(head, answers.NO_INVOKE_URL, request_id)
+            if head.method == b"OPTIONS" and (head.target == b"*" or head.max_forwards == 0):
+                client.answer_options(head, request_id)
+            else:
+                client.refuse(
+                    head,
+                    answers.NO_HOPS if head.max_forwards == 0 else answers.NO_INVOKE_URL,
+                    request_id,
+                )
             return None
         identity = self.routes.authenticate(head.authorization or head.api_key)
         if identity is None:
@@ -67,6 +81,13 @@ class Dispatcher:
         if isinstance(proton, Answer):
             client.refuse(head, proton, request_id)
             return None
+        session = None
+        policy = proton.policy
+        if policy is not None and policy.sessions is not None:
+            protons = policy.protons if target.pin is None else (proton,)
+            session = policy.sessions.find(head, target, protons, now_s)
+            if session.endpoint is not None:
+                proton = session.endpoint.proton
         if head.traceparent is None:
             # One number for both: a log line leads to the trace. Flags 00: nobody sampled it yet.
             outgoing = b"%bX-Request-Id: %b\r\ntraceparent: 00-%b-%b-00\r\n%b%b\r\n\r\n" % (
@@ -78,9 +99,14 @@ class Dispatcher:
             )  # fmt: skip
         worker.exchanges += 1
         proton.meter.start(now_s, int(worker.wall()) // 60)
-        return Exchange(
-            client, head, proton, self, request_id=request_id, outgoing=outgoing, now_s=now_s
-        )
+        exchange = Exchange(
+            client, head, proton, self, caller=identity.user_id, request_id=request_id,
+            outgoing=outgoing, now_s=now_s,
+        )  # fmt: skip
+        if session is not None:
+            exchange.session = session
+            exchange.outgoing = session.stripped(outgoing)
+        return exchange
 
     def _proton(self, target: Target, identity: "Identity") -> "ProtonRoute | Answer":
         routes = self.routes
@@ -100,44 +126,123 @@ class Dispatcher:
         if proton.refusal is not None:
             exchange.refuse(proton.refusal)
             return
-        if self.worker.draining and not proton.ready:
+        if self.worker.draining and not proton.ready and not self.worker.replaced:
             exchange.refuse(answers.DRAINING)
             return
-        if not proton.queue:
+        if self.worker.exchanges > proton.exchanges_allowed:
+            self._turn_away(exchange, answers.OVERLOADED, self._pause())
+            return
+        endpoint = None
+        if proton.policy is not None:
+            if not self._within_quota(exchange, proton.policy, now_s):
+                return
+            if exchange.session is not None:
+                endpoint = exchange.session.endpoint
+        if endpoint is not None:
+            self._admit_to(endpoint, exchange, now_s)
+            return
+        room = proton.room
+        if not room.size or not room.anyone.size:
             endpoint = least_of_two(proton.ready, self.worker.random)
             if endpoint is not None:
                 exchange.assign(endpoint, now_s)
                 return
-        self._enqueue(exchange, proton)
+        self._enqueue(exchange, proton, None)
 
-    def _enqueue(self, exchange: Exchange, proton: "ProtonRoute") -> None:
-        if len(proton.queue) >= self.worker.settings.queue_limit:
-            exchange.refuse(answers.QUEUE_FULL)
+    def _admit_to(self, endpoint: "Endpoint", exchange: Exchange, now_s: float) -> None:
+        """Send or queue a request whose session lives on one endpoint."""
+        proton = exchange.proton
+        if endpoint.in_flight < endpoint.limit and not proton.room.waits_for(endpoint):
+            exchange.assign(endpoint, now_s)
+        else:
+            self._enqueue(exchange, proton, endpoint)
+
+    def _within_quota(self, exchange: Exchange, policy: "Policy", now_s: float) -> bool:
+        """Count a request against its caller's quota, or refuse it."""
+        if policy.book is None:
+            return True
+        taken = policy.book.take(exchange.caller, now_s)
+        if isinstance(taken, Refused):
+            self._turn_away(exchange, taken.answer, taken.retry_after)
+            return False
+        exchange.usage = taken
+        return True
+
+    def _turn_away(self, exchange: Exchange, answer: Answer, retry_after: int) -> None:
+        """Refuse what more replicas would not help."""
+        exchange.proton.meter.discount(int(self.worker.wall()) // 60)
+        exchange.refuse(answer, retry_after=retry_after)
+
+    def _pause(self) -> int:
+        """Seconds for those whom an overloaded worker sends away: spread, or all come at once."""
+        return 1 + int(self.worker.random() * _OVERLOAD_PAUSE_S)
+
+    def _enqueue(
+        self, exchange: Exchange, proton: "ProtonRoute", endpoint: "Endpoint | None"
+    ) -> None:
+        worker, room = self.worker, proton.room
+        held_bytes = self._held_bytes(exchange)
+        if worker.queued_bytes + held_bytes > proton.queued_bytes_allowed:
+            self._turn_away(exchange, answers.OVERLOADED, self._pause())
             return
+        rival = None
+        if room.size >= worker.settings.queue_limit:
+            rival = room.rival(exchange.caller)
+            if rival is None:
+                exchange.refuse(answers.QUEUE_FULL)
+                return
         if not proton.ready:
             proton.meter.cold_starts += 1
-        proton.queue[exchange] = None
+            exchange.cold = True
+        worker.queued_bytes += held_bytes
+        room.enter(exchange.caller, exchange, endpoint=endpoint, held_bytes=held_bytes)
         exchange.client.await_slot()
+        if rival is not None:
+            rival.refuse(answers.QUEUE_FULL)
         self._on_wait(proton)
 
+    def _held_bytes(self, exchange: Exchange) -> int:
+        """What a request keeps while it waits; of a body that is still to come, the most it may."""
+        held_bytes = len(exchange.outgoing)
+        return held_bytes if exchange.body_done else held_bytes + self.worker.settings.replay_bytes
+
     def pump(self, proton: "ProtonRoute") -> None:
-        """Give free slots to those who wait, first come first served."""
-        queue = proton.queue
-        while queue:
-            endpoint = least_of_two(proton.ready, self.worker.random)
-            if endpoint is None:
-                return
-            exchange, _ = queue.popitem(last=False)
-            exchange.assign(endpoint, self.worker.monotonic())
+        """Give free slots to those who wait; callers take turns."""
+        room = proton.room
+        wanted = room.wanted()
+        for endpoint in wanted:
+            if not endpoint.routable or endpoint.health is EJECTED:
+                room.unbind(endpoint)
+        if wanted and room.bound_first():
+            self._pump_bound(room, wanted)
+        while room.anyone.size:
+            free = least_of_two(proton.ready, self.worker.random)
+            if free is None:
+                break
+            exchange, held_bytes = room.take()
+            self.worker.queued_bytes -= held_bytes
+            exchange.assign(free, self.worker.monotonic())
+        if wanted:
+            self._pump_bound(room, wanted)
+
+    def _pump_bound(
+        self, room: "WaitingRoom[Exchange, Endpoint]", wanted: "list[Endpoint]"
+    ) -> None:
+        """Free slots to sessions that live where the slots are."""
+        for endpoint in wanted:
+            while endpoint.in_flight < endpoint.limit and room.waits_for(endpoint):
+                exchange, held_bytes = room.take_for(endpoint)
+                self.worker.queued_bytes -= held_bytes
+                exchange.assign(endpoint, self.worker.monotonic())
 
     def progress(self, proton: "ProtonRoute") -> None:
         """The proton's endpoints or state changed."""
         if proton.refusal is not None:
-            for exchange in list(proton.queue):
+            for exchange in list(proton.room):
                 exchange.refuse(proton.refusal)
         else:
             self.pump(proton)
-            if proton.queue and not proton.ready:
+            if proton.room.size and not proton.ready:
                 self._on_wait(proton)
 
     def again(self, exchange: Exchange, lost: "Endpoint | None") -> None:
@@ -151,13 +256,20 @@ class Dispatcher:
         if proton.refusal is not None:
             exchange.refuse(proton.refusal)
             return
+        session = exchange.session
+        bound = session.endpoint if session is not None else None
+        if bound is not None and (bound.health is EJECTED or not bound.routable):
+            bound = None  # the session must live on somewhere else
         others = [endpoint for endpoint in proton.ready if endpoint is not lost]
+        if bound is not None:
+            others = [bound]
         endpoint = least_of_two(others or proton.ready, self.worker.random)
         if endpoint is not None:
             exchange.assign(endpoint, self.worker.monotonic())
             return
-        proton.queue[exchange] = None
-        proton.queue.move_to_end(exchange, last=False)
+        held_bytes = self._held_bytes(exchange)
+        self.worker.queued_bytes += held_bytes
+        proton.room.enter_front(exchange.caller, exchange, endpoint=bound, held_bytes=held_bytes)
         exchange.client.await_slot()
         self._on_wait(proton)
 
@@ -165,26 +277,9 @@ class Dispatcher:
 
     def connect(self, exchange: Exchange, endpoint: "Endpoint") -> None:
         """Open a connection for an exchange that holds a slot."""
-        task = self.loop.create_task(self._connect(exchange, endpoint))
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        self._connector.connect(exchange, endpoint)
 
-    async def _connect(self, exchange: Exchange, endpoint: "Endpoint") -> None:
-        try:
-            async with asyncio.timeout(self.worker.settings.connect_timeout_s):
-                _, upstream = await self.loop.create_connection(
-                    lambda: UpstreamProtocol(self.worker, endpoint), endpoint.host, endpoint.port
-                )
-        except (OSError, TimeoutError):
-            if exchange.endpoint is endpoint and exchange.phase is ASSIGNED:
-                exchange.connect_failed()
-            return
-        if exchange.phase is ASSIGNED and exchange.endpoint is endpoint:
-            exchange.send(upstream, self.worker.monotonic())
-        else:  # the client left meanwhile: somebody else can use the connection
-            self.give_back(upstream, self.worker.monotonic(), reusable=True)
-
-    def give_back(self, upstream: UpstreamProtocol, now_s: float, *, reusable: bool) -> None:
+    def give_back(self, upstream: "UpstreamProtocol", now_s: float, *, reusable: bool) -> None:
         """Keep a connection for the next exchange, or end it."""
         endpoint = upstream.endpoint
         if (
@@ -210,27 +305,10 @@ class Dispatcher:
                 self._with_idle.discard(endpoint)
         self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
 
-    def failed(self, endpoint: "Endpoint | None") -> None:
-        """A fresh connection to the endpoint failed: no requests for it for a while."""
-        if endpoint is None or endpoint.ejected or not endpoint.routable:
-            return
-        endpoint.failures += 1
-        endpoint.ejected = True
-        endpoint.proton.refresh()
-        delay_s = eject_for_s(endpoint.failures, base_s=self.worker.settings.eject_s)
-        self.loop.call_later(delay_s, self._readmit, endpoint)
-
-    def _readmit(self, endpoint: "Endpoint") -> None:
-        if endpoint.ejected:
-            endpoint.ejected = False
-            endpoint.proton.refresh()
-            self.progress(endpoint.proton)
-
     def close(self) -> None:
         """End everything that is left: idle connections, connects, the sweeper."""
         self._sweeper.cancel()
-        for task in self._connecting:
-            task.cancel()
+        self._connector.close()
         for proton in self.routes.protons.values():
             for endpoint in proton.endpoints.values():
                 for upstream in endpoint.idle:

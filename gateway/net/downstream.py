@@ -3,14 +3,17 @@
 import asyncio
 import math
 import re
+import socket
 from typing import TYPE_CHECKING, cast
 
 from gateway.core import answers
 from gateway.core.answers import Answer, bad_request
-from gateway.core.exchange import QUEUED, SENT, TUNNEL
+from gateway.core.exchange import COMMITTED, SENT, TUNNEL
+from gateway.core.forwarded import joined_lines
 from gateway.core.framing import FramingError
 from gateway.core.messages import BODY_FIXED, BODY_NONE, RequestHead
 from gateway.core.peers import forwarded_lines, peer_address
+from gateway.net.access_log import Line
 from gateway.net.bodies import RequestBody
 
 if TYPE_CHECKING:
@@ -26,6 +29,11 @@ _FIRST_S = 1.0
 """How long a draining worker waits for a connection's first request. It is on its way: clients
 connect when they have one, and do not repeat it when the connection was new. A second is a slow
 network's round trip, or a lost packet."""
+
+_STILL_THERE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CROSSING_S = 1.0
+_LOOK_S = 0.3
+"""A round trip to most clients; three looks in the second in which a replica must be told."""
 
 _FIRST, _IDLE, _HEAD, _SLOT, _BODY, _RESPONSE, _STREAM, _LINGER = range(8)
 
@@ -45,7 +53,8 @@ class DownstreamProtocol:
     Invariants:
         I1  at most one exchange is live; the next head is read when it has ended.
         I2  nothing is written after `connection_lost`.
-        I3  one timer at most; it is re-armed when it fires, not when the deadline moves.
+        I3  one timer at most for what comes next; it is re-armed when it fires, not when the
+            deadline moves. A second one only where a workload limits the time of its requests.
     """
 
     __slots__ = (
@@ -58,9 +67,11 @@ class DownstreamProtocol:
         "_lost",
         "_paused",
         "_peer_lines",
+        "_requests",
         "_timer",
         "_timer_at_s",
         "_tls",
+        "_total_timer",
         "_waiting_for",
         "_worker",
         "braked",
@@ -79,7 +90,11 @@ class DownstreamProtocol:
         self.peer = ""
         self._peer_lines = b""
         self._tls = False
+        self._requests = 0
+        """Counted where their number is limited."""
         self._timer: asyncio.TimerHandle | None = None
+        self._total_timer: asyncio.TimerHandle | None = None
+        """Ends an exchange whose workload limits the time of its requests."""
         self._timer_at_s = math.inf
         """When the timer fires; infinite without one."""
         self._deadline_s = 0.0
@@ -105,8 +120,15 @@ class DownstreamProtocol:
         self.peer = peer_address(transport.get_extra_info("peername"))
         self._tls = transport.get_extra_info("ssl_object") is not None
         self._peer_lines = forwarded_lines(self.peer, tls=self._tls)
-        self._worker.clients.add(self)
-        self._expect(self._worker.settings.keep_alive_timeout_s, _FIRST)
+        refusal = self._worker.clients.enter(self)
+        if refusal is not None:
+            # At once and without lingering: floods are answered as cheaply as can be.
+            self._worker.answers[refusal.code] += 1
+            self._write_answer(refusal, self._worker.new_trace(), close=True)
+            self._waiting_for = _LINGER
+            transport.close()
+            return
+        self._expect(self._worker.settings.first_byte_timeout_s, _FIRST)
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client: a head, a body, read-ahead, or a tunnel's."""
@@ -124,33 +146,60 @@ class DownstreamProtocol:
             if len(self._buffer) > _PIPELINE_BYTES:
                 self.hold_reading()
         else:
-            self._touch(self._worker.settings.idle_timeout_s)
+            self._touch(self._worker.settings.body_timeout_s)
             self._take_body(exchange, data)
 
     def eof_received(self) -> bool:
-        """The client will send no more.
+        """The client will send no more: it is half-closed, or gone. True: half-closed.
 
-        Half-closed clients get the answer to a whole request that is being served; one that still
-        waits for a replica is taken for gone, for most such clients are. With TLS the event loops
-        know no half-closed connections: they end.
+            its request is     its response is          then
+            -----------------  -----------------------  --------------------------------------------
+            not whole          any                      gone: there will be no rest
+            whole              not begun                half-closed; `100 Continue` finds out
+            whole              begun less than 1 s ago  half-closed: its end and our head crossed
+            whole              begun before             gone, unless more requests wait in line
+            in a tunnel                                 half-closed, and the replica is told
+
+        One who is gone answers whatever is written with a reset, and an interim response may be
+        written at any time (RFC 9110 section 15.2). Whoever asks in HTTP/1.0 is not asked.
         """
         exchange = self._exchange
         self.half_closed = True
         if self._tls:
-            return False
+            return False  # asyncio's TLS transports close with their peer
         if exchange is None:
             return self.braked and bool(self._buffer)  # requests that wait for a slow reader
         if exchange.phase is TUNNEL:
             return exchange.client_eof()
-        return exchange.body_done and exchange.phase > QUEUED
+        if not exchange.body_done:
+            return False
+        if exchange.phase < COMMITTED and exchange.head.minor:
+            self.transport.write(_STILL_THERE)
+        elif exchange.phase >= COMMITTED and not self._buffer:
+            begun_s = self._worker.monotonic() - exchange.started_s
+            if begun_s >= _CROSSING_S:
+                return False
+        self._dispatcher.loop.call_later(_LOOK_S, self._look)
+        return True
+
+    def _look(self) -> None:
+        """Look whether a half-closed client has gone: its connection is not polled any more."""
+        if self._lost or self._exchange is None:
+            return
+        sock = self.transport.get_extra_info("socket")
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.transport.abort()
+        else:
+            self._dispatcher.loop.call_later(_LOOK_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._lost = True
-        self._worker.clients.discard(self)
+        self._worker.clients.leave(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._end_total_timer()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_gone()
@@ -200,6 +249,7 @@ class DownstreamProtocol:
 
     def start_tunnel(self) -> None:
         """From now on bytes pass both ways."""
+        self._end_total_timer()
         self.keep_alive = False
         exchange, early = self._exchange, self._buffer
         self._buffer = b""
@@ -218,7 +268,7 @@ class DownstreamProtocol:
             self._deadline_s = now_s + settings.response_timeout_s
             self._waiting_for = _RESPONSE
         else:
-            self._deadline_s = now_s + settings.idle_timeout_s
+            self._deadline_s = now_s + settings.body_timeout_s
             self._waiting_for = _BODY
         if self._paused:
             self.release_reading()
@@ -227,8 +277,8 @@ class DownstreamProtocol:
 
     def peer_lines(self, head: RequestHead) -> bytes:
         """Forwarded and X-Forwarded-* of this connection; a client's own only when trusted."""
-        if head.forwarded is not None and self._worker.settings.forwarded_trusted:
-            return b"\r\n".join(head.forwarded) + b"\r\n"
+        if head.forwarded is not None and self._worker.trusted.trusts(self.peer):
+            return joined_lines(head.forwarded, self.peer, tls=self._tls)
         return self._peer_lines
 
     def hold_reading(self) -> None:
@@ -236,6 +286,8 @@ class DownstreamProtocol:
         if not self._paused and not self._lost and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
+            if self._waiting_for == _BODY:  # it is the replica's turn
+                self._touch(self._worker.settings.idle_timeout_s)
 
     def release_reading(self) -> None:
         """Read from the client again, once most of what was read ahead is used up."""
@@ -244,6 +296,8 @@ class DownstreamProtocol:
                 return
             self._paused = False
             self.transport.resume_reading()
+            if self._waiting_for == _BODY:
+                self._expect(self._worker.settings.body_timeout_s, _BODY)
 
     def answer(
         self,
@@ -259,14 +313,12 @@ class DownstreamProtocol:
         if not body_done or self._worker.draining:
             self.keep_alive = False
         if not self._lost:
-            self.transport.write(
-                answers.render(
-                    answer,
-                    request_id=request_id,
-                    close=not self.keep_alive,
-                    retry_after=retry_after,
-                    head_only=exchange is not None and exchange.head.method == b"HEAD",
-                )
+            self._write_answer(
+                answer,
+                request_id,
+                close=not self.keep_alive,
+                retry_after=retry_after,
+                head_only=exchange is not None and exchange.head.method == b"HEAD",
             )
         self.exchange_done(self._worker.monotonic(), body_done=body_done)
 
@@ -274,6 +326,8 @@ class DownstreamProtocol:
         """The exchange has ended: on to the next request, or to the connection's end."""
         self._exchange = None
         self._body = None
+        if self._total_timer is not None:
+            self._end_total_timer()
         if self._lost:
             return
         if not self.keep_alive or (self.half_closed and not self._buffer):
@@ -350,6 +404,10 @@ class DownstreamProtocol:
             )
             return False
         self.keep_alive = head.keep_alive
+        if settings.max_requests_per_connection:
+            self._requests += 1
+            if self._requests >= settings.max_requests_per_connection:
+                self.keep_alive = False
         self._begin(head)
         return True
 
@@ -367,15 +425,20 @@ class DownstreamProtocol:
         return False
 
     def _begin(self, head: RequestHead) -> None:
-        limit = self._worker.settings.max_body_bytes
-        if limit and head.content_length is not None and head.content_length > limit:
-            self._refuse_connection(answers.BODY_TOO_LARGE)
-            return
         now_s = self._worker.monotonic()
         exchange = self._dispatcher.begin(self, head, now_s)
         if exchange is None:
             return
         self._exchange = exchange
+        proton = exchange.proton
+        limit = proton.max_body_bytes
+        if limit and head.content_length is not None and head.content_length > limit:
+            exchange.refuse(answers.BODY_TOO_LARGE)
+            return
+        if proton.request_timeout_s:
+            self._total_timer = self._dispatcher.loop.call_later(
+                proton.request_timeout_s, exchange.out_of_time
+            )
         if head.body != BODY_NONE:
             self._body = RequestBody(head, limit_bytes=limit)
             if self._buffer:
@@ -386,33 +449,82 @@ class DownstreamProtocol:
 
     def refuse(self, head: RequestHead, answer: Answer, request_id: bytes) -> None:
         """Answer a request that never became an exchange (no route, no token)."""
+        whole = self._drop_body(head)
+        self._worker.answers[answer.code] += 1
+        self._log_refusal(answer, request_id, head)
+        self._write_answer(
+            answer, request_id, close=not self.keep_alive, head_only=head.method == b"HEAD"
+        )
+        self.exchange_done(self._worker.monotonic(), body_done=whole)
+
+    def answer_options(self, head: RequestHead, request_id: bytes) -> None:
+        """Answer an OPTIONS that asks about the gateway itself."""
+        whole = self._drop_body(head)
+        self.transport.write(
+            answers.options(
+                request_id=request_id,
+                date_line=self._worker.date_line(),
+                close=not self.keep_alive,
+            )
+        )
+        self.exchange_done(self._worker.monotonic(), body_done=whole)
+
+    def _drop_body(self, head: RequestHead) -> bool:
+        """Skip the body of a request that goes nowhere; False: it is still to come."""
         whole = head.body == BODY_NONE or (
             head.body == BODY_FIXED and len(self._buffer) >= (head.content_length or 0)
         )
         if whole and head.content_length:
             self._buffer = self._buffer[head.content_length :]
-        self._worker.answers[answer.code] += 1
         if not whole or self._worker.draining:
             self.keep_alive = False
-        self.transport.write(
-            answers.render(
-                answer,
-                request_id=request_id,
-                close=not self.keep_alive,
-                head_only=head.method == b"HEAD",
-            )
-        )
-        self.exchange_done(self._worker.monotonic(), body_done=whole)
+        return whole
 
     def _refuse_connection(self, answer: Answer) -> None:
         """Answer what cannot be trusted, or will not be read, and end the connection."""
         self._worker.answers[answer.code] += 1
         self.keep_alive = False
         self._buffer = b""
-        self.transport.write(
-            answers.render(answer, request_id=self._worker.new_trace(), close=True)
-        )
+        request_id = self._worker.new_trace()
+        self._log_refusal(answer, request_id, None)
+        self._write_answer(answer, request_id, close=True)
         self._linger()
+
+    def _log_refusal(self, answer: Answer, request_id: bytes, head: RequestHead | None) -> None:
+        """One line for what never became an exchange; without a head, it could not be read."""
+        worker = self._worker
+        if worker.access_log.wants(worker.random, failed=True):
+            line = Line(
+                time=worker.wall(),
+                method="" if head is None else head.method.decode("latin-1"),
+                path="" if head is None else head.target.partition(b"?")[0].decode("latin-1"),
+                status=answer.status,
+                ending="refused",
+                request_id=request_id.decode("latin-1"),
+                code=answer.code,
+                client=self.peer,
+            )
+            worker.access_log.write(line)
+
+    def _write_answer(
+        self,
+        answer: Answer,
+        request_id: bytes,
+        *,
+        close: bool,
+        retry_after: int | None = None,
+        head_only: bool = False,
+    ) -> None:
+        self.transport.write(
+            answers.render(
+                answer,
+                request_id=request_id,
+                date_line=self._worker.date_line(),
+                close=close,
+                retry_after=retry_after,
+                head_only=head_only,
+            )
+        )
 
     def _take_body(self, exchange: "Exchange", data: bytes) -> None:
         body = self._body
@@ -440,6 +552,11 @@ class DownstreamProtocol:
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._expect(self._worker.settings.idle_timeout_s if self.braked else _LINGER_S, _LINGER)
+
+    def _end_total_timer(self) -> None:
+        if self._total_timer is not None:
+            self._total_timer.cancel()
+            self._total_timer = None
 
     def _touch(self, seconds: float) -> None:
         self._deadline_s = self._worker.monotonic() + seconds
@@ -481,7 +598,8 @@ class DownstreamProtocol:
             exchange.refuse(answers.COLD_START_TIMEOUT)
         elif waiting_for == _BODY and not exchange.body_done:
             self.keep_alive = False
-            exchange.fail(answers.BODY_TIMEOUT)
+            # Whose body we do not read is not the one that stopped.
+            exchange.fail(answers.REPLICA_TIMEOUT if self._paused else answers.BODY_TIMEOUT)
         elif exchange.phase is TUNNEL:
             exchange.client_gone()
             self.transport.close()

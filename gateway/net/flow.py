@@ -9,39 +9,47 @@ from typing import TYPE_CHECKING
 from gateway.core import answers, rewriting
 from gateway.core.answers import Answer
 from gateway.core.exchange import ASSIGNED, COMMITTED, QUEUED, SENT, TUNNEL, Event, next_phase
+from gateway.core.health import Sign
 from gateway.core.load import ABORTED, REFUSED, UPGRADED
 from gateway.core.messages import BODY_CHUNKED, BODY_NONE, RequestHead, ResponseHead
-from gateway.core.retries import Verdict, after_loss
+from gateway.core.retries import RetryBudget, Verdict, after_loss
 from gateway.net.access_log import Line
 from gateway.net.routes import close_idle
 
 if TYPE_CHECKING:
+    from gateway.core.quotas import Usage
     from gateway.net.dispatcher import Dispatcher
     from gateway.net.downstream import DownstreamProtocol
     from gateway.net.routes import Endpoint, ProtonRoute
+    from gateway.net.sessions import Session
     from gateway.net.upstream import UpstreamProtocol
 
 _SERVER_ERROR = 500
 _LOSS_ANSWER = {Verdict.UNREACHABLE: answers.UNREACHABLE, Verdict.RESET: answers.RESET}
+
+_NO_ANSWER = (answers.BAD_RESPONSE, answers.REPLICA_TIMEOUT)
 
 
 class Exchange:
     """One request with its response.
 
     Attributes by lifetime:
-        whole exchange  client, head, proton, request_id, phase, started_s
-        one attempt     endpoint, upstream, sent
+        whole exchange  client, head, proton, caller, request_id, phase, started_s, cold
+        one attempt     endpoint, upstream, sent, sent_s
         request         outgoing (head and body so far, while a repeat is possible), body_done
         response        status, client_chunked, reusable, bytes_out, response_lines
+        by settings     session (affinity), usage (quota); None where the workload has none
     """
 
     __slots__ = (
         "attempts",
         "body_done",
         "bytes_out",
+        "caller",
         "client",
         "client_chunked",
         "code",
+        "cold",
         "dispatcher",
         "endpoint",
         "head",
@@ -53,9 +61,12 @@ class Exchange:
         "response_lines",
         "reusable",
         "sent",
+        "sent_s",
+        "session",
         "started_s",
         "status",
         "upstream",
+        "usage",
         "waited_s",
     )
 
@@ -66,6 +77,7 @@ class Exchange:
         proton: "ProtonRoute",
         dispatcher: "Dispatcher",
         *,
+        caller: str,
         request_id: bytes,
         outgoing: bytes,
         now_s: float,
@@ -74,6 +86,7 @@ class Exchange:
         self.head = head
         self.proton = proton
         self.dispatcher = dispatcher
+        self.caller = caller
         self.request_id = request_id
         self.started_s = now_s
         self.waited_s = 0.0
@@ -81,6 +94,9 @@ class Exchange:
         self.endpoint: Endpoint | None = None
         self.upstream: UpstreamProtocol | None = None
         self.sent = False
+        self.sent_s = 0.0
+        self.cold = False
+        """It found no replica ready."""
         self.attempts = 0
         self.outgoing = outgoing
         self.replayable = True
@@ -92,6 +108,8 @@ class Exchange:
         self.response_lines = b""
         """Whole header lines, each with its CRLF, that the gateway adds to the response's head."""
         self.bytes_out = 0
+        self.session: Session | None = None
+        self.usage: Usage | None = None
 
     # ---- towards the replica
 
@@ -119,6 +137,7 @@ class Exchange:
         self.upstream = upstream
         upstream.exchange = self
         self.phase = SENT
+        self.sent_s = now_s
         # Before the write: it may find the replica slow, and put the brake on again.
         self.client.await_response(now_s, body_done=self.body_done)
         outgoing = self.outgoing
@@ -160,8 +179,8 @@ class Exchange:
         self.status = head.status
         self.reusable = head.keep_alive
         endpoint = self.endpoint
-        if endpoint is not None and endpoint.failures:
-            endpoint.failures = 0
+        if endpoint is not None and endpoint.troubled:
+            self.dispatcher.outliers.notice(endpoint, Sign.ANSWERED)
         client = self.client
         prefix = head.prefix
         if self.head.minor:
@@ -170,15 +189,32 @@ class Exchange:
             prefix = rewriting.response_prefix(head, client_minor=0)
             if head.body >= BODY_CHUNKED:
                 client.keep_alive = False
-        if self.response_lines:
-            prefix += self.response_lines
-        if not self.body_done or self.dispatcher.worker.draining:
+        worker = self.dispatcher.worker
+        if (
+            not head.dated
+            or self.session is not None
+            or worker.timings is not None
+            or self.response_lines
+        ):
+            prefix = self._with_more(prefix, head)
+        if not self.body_done or worker.draining:
             client.keep_alive = False
         if not client.keep_alive:
             return b"%bConnection: close\r\nX-Request-Id: %b\r\n\r\n" % (prefix, self.request_id)
         if not self.head.minor:
             prefix += b"Connection: keep-alive\r\n"
         return b"%bX-Request-Id: %b\r\n\r\n" % (prefix, self.request_id)
+
+    def _with_more(self, prefix: bytes, head: ResponseHead) -> bytes:
+        """The response head with the lines that not every one has."""
+        worker = self.dispatcher.worker
+        if not head.dated:  # RFC 9110 section 6.6.1: who forwards a response adds a missing one
+            prefix += worker.date_line()
+        if self.session is not None:
+            prefix = self.session.sessions.answered(self, head, prefix)
+        if worker.timings is not None:
+            prefix += worker.timings.lines(self, self._now_s())
+        return prefix + self.response_lines
 
     def relay(self, data: bytes) -> None:
         """Response bytes to the client, at once."""
@@ -212,7 +248,10 @@ class Exchange:
         self.phase = next_phase(self.phase, Event.UPGRADED)
         self.status = head.status
         self.outgoing = b""
-        self.relay(rewriting.switching(head, self.request_id) + rest)
+        answer = rewriting.switching(head, self.request_id)
+        if self.session is not None:
+            answer = self.session.sessions.answered(self, head, answer[:-2]) + b"\r\n"
+        self.relay(answer + rest)
         self.client.start_tunnel()
 
     def tunnel(self, data: bytes) -> None:
@@ -263,13 +302,14 @@ class Exchange:
             # Whatever ended this connection has likely ended its idle neighbours: do not find out
             # one request at a time.
             close_idle(self.endpoint)
-        if upstream is not None and not upstream.reused:
-            self.dispatcher.failed(self.endpoint)
+        if upstream is not None:
+            sign = Sign.KEPT_LOST if upstream.reused else Sign.FRESH_LOST
+            self.dispatcher.outliers.notice(self.endpoint, sign)
         self._loss(touched=True, answered=answered)
 
     def connect_failed(self) -> None:
         """No connection to the replica: it has seen nothing of the request."""
-        self.dispatcher.failed(self.endpoint)
+        self.dispatcher.outliers.notice(self.endpoint, Sign.CONNECT_FAILED)
         if self.phase is ASSIGNED:
             self._loss(touched=False, answered=False)
 
@@ -281,6 +321,8 @@ class Exchange:
             attempts=self.attempts,
             max_attempts=self.dispatcher.worker.settings.max_attempts,
         )
+        if verdict is Verdict.AGAIN and not self._within_budget():
+            verdict = Verdict.RESET if touched else Verdict.UNREACHABLE
         if verdict is not Verdict.AGAIN:
             self.refuse(_LOSS_ANSWER[verdict])
             return
@@ -289,8 +331,18 @@ class Exchange:
         self._release()
         self.dispatcher.again(self, lost)
 
+    def _within_budget(self) -> bool:
+        proton, settings = self.proton, self.dispatcher.worker.settings
+        if proton.budget is None:
+            proton.budget = RetryBudget(
+                ratio=settings.retry_budget_ratio, at_least=settings.retry_budget_min
+            )
+        return proton.budget.take(started=proton.meter.started, now_s=self._now_s())
+
     def fail(self, answer: Answer) -> None:
         """The replica misbehaved: answer if nothing was sent yet, else cut the connection."""
+        if self.phase is SENT and answer in _NO_ANSWER:
+            self.dispatcher.outliers.notice(self.endpoint, Sign.NO_ANSWER)
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.exchange = None
@@ -302,8 +354,13 @@ class Exchange:
         elif self.phase < COMMITTED:
             self.refuse(answer)
 
-    def refuse(self, answer: Answer) -> None:
-        """Answer in the replica's place; nothing of a response has been sent."""
+    def refuse(self, answer: Answer, *, retry_after: int | None = None) -> None:
+        """Answer in the replica's place; nothing of a response has been sent.
+
+        Args:
+            answer: What to say.
+            retry_after: Seconds, where the answer is not one that tells by itself.
+        """
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.exchange = None
@@ -311,12 +368,19 @@ class Exchange:
         self.status = answer.status
         self.code = answer.code
         self._end(REFUSED, Event.REFUSED, self._now_s())
-        retry_after = None
         if answer is answers.QUEUE_FULL or answer is answers.COLD_START_TIMEOUT:
             retry_after = answers.retry_after_s(cold_start_p90_s=self.proton.cold_start_p90_s)
         self.client.answer(
             answer, request_id=self.request_id, retry_after=retry_after, body_done=self.body_done
         )
+
+    def out_of_time(self) -> None:
+        """The workload gives its requests no more time than this."""
+        if self.phase is COMMITTED:
+            self.fail(answers.REQUEST_TIMEOUT)
+        elif self.phase < COMMITTED:
+            self.client.keep_alive = self.client.keep_alive and self.body_done
+            self.refuse(answers.REQUEST_TIMEOUT)
 
     def client_gone(self) -> None:
         """The client vanished: tell the replica by closing, and count."""
@@ -349,7 +413,9 @@ class Exchange:
         if self.sent and endpoint is not None:
             endpoint.in_flight -= 1
         elif not self.sent:
-            proton.queue.pop(self, None)
+            worker.queued_bytes -= proton.room.leave(self.caller, self)
+        if self.usage is not None:
+            self.usage.live -= 1
         meter = proton.meter
         meter.finish(now_s, ending, sent=self.sent)
         meter.bytes_out += self.bytes_out
@@ -358,19 +424,15 @@ class Exchange:
             meter.time(elapsed_s)
         worker.exchanges -= 1
         log = worker.access_log
-        if log.mode == "all" or (
-            log.mode == "errors" and (ending >= REFUSED or self.status >= _SERVER_ERROR)
-        ):
+        failed = ending >= REFUSED or self.status >= _SERVER_ERROR
+        if (failed or log.mode == "all") and log.wants(worker.random, failed=failed):
             self._log(now_s, ending)
-        if proton.queue:
+        if proton.room.size:
             dispatcher.pump(proton)
 
     def _log(self, now_s: float, ending: int) -> None:
         worker = self.dispatcher.worker
-        log = worker.access_log
-        if log.mode == "all" and log.sample_ratio < 1 and worker.random() >= log.sample_ratio:
-            return
-        log.write(
+        worker.access_log.write(
             Line(
                 time=worker.wall(),
                 method=self.head.method.decode("ascii", "replace"),

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 import httptools
 
-from gateway.core.framing import FramingError, read_request_head, read_response_head
+from gateway.core.framing import FramingError, is_token, read_request_head, read_response_head
 from gateway.core.headers import KnownLines
 from gateway.core.messages import RequestHead, ResponseHead
 from gateway.core.rewriting import request_prefix, response_prefix
@@ -31,9 +31,36 @@ class _Silent:
 
 
 _SILENT = _Silent()
+_FRAMED_BY_LLHTTP: Final = frozenset(
+    {b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"CONNECT"}
+)
+_PREFACE: Final = b"PRI * HTTP/2"
+"""RFC 9113 section 3.4: what a client sends that takes HTTP/2 for granted."""
 
 
 H = TypeVar("H", RequestHead, ResponseHead)
+
+
+def _judge_request(raw: bytes) -> None:
+    """Let llhttp judge a request's grammar.
+
+    It knows a fixed list of methods, but an application may have its own (RFC 9110 section 9.1):
+    those are judged as if they were GET, which is framed alike.
+    """
+    method, _, rest = raw.partition(b" ")
+    if method not in _FRAMED_BY_LLHTTP:
+        if raw.startswith(_PREFACE):
+            raise FramingError(505, "HTTP/2 is not spoken here: use HTTP/1.1, or a proxy in front")
+        if not is_token(method):
+            raise FramingError(400, "malformed request: the method is no token")
+        raw = b"GET " + rest
+    parser = httptools.HttpRequestParser(_SILENT)
+    try:
+        parser.feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError as exc:
+        raise FramingError(400, f"malformed request: {exc}") from exc
 
 
 class Memory(Generic[H]):
@@ -82,17 +109,13 @@ class Heads:
         head = self._requests.heads.get(raw)
         if head is not None:
             return head
-        parser = httptools.HttpRequestParser(_SILENT)
-        try:
-            parser.feed_data(raw)
-        except httptools.HttpParserUpgrade:
-            pass
-        except httptools.HttpParserError as exc:
-            raise FramingError(400, f"malformed request: {exc}") from exc
+        _judge_request(raw)
         head = read_request_head(raw, self._known, max_headers=self._max_headers)
-        invoke = head.invoke = read_target(head.target)
+        if head.max_forwards != 0:  # else it ends here, wherever it was going
+            head.invoke = read_target(head.target)
+        invoke = head.invoke
         if invoke is not None:
-            head.prefix = request_prefix(head, invoke.path)
+            head.prefix = request_prefix(head, invoke.path, stripped=invoke.prefix)
         if head.traceparent is None and head.request_id is None:
             self._requests.note(raw, head)
         return head

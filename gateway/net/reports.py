@@ -17,7 +17,8 @@ from gateway.net.worker import Worker
 _WAKE_AGAIN_S = 1.0
 """A wake-up may be lost with its connection: repeated while somebody waits."""
 _WAKE_PAUSE_S = 0.05
-"""Least time between two wake-ups of one proton, however many requests join the queue."""
+"""Least time between two wake-ups of one proton, however many requests join the queue. Whoever
+joins in between is told of at its end."""
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class Reporter:
         self._store = store
         self._wanted: set[str] = set()
         self._woken_s: dict[str, float] = {}
+        self._pauses: dict[str, asyncio.TimerHandle] = {}
+        """Protons whose next wake-up waits for the end of the pause."""
         self._note = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failing = False
@@ -41,6 +44,8 @@ class Reporter:
 
     async def stop(self) -> None:
         """Say goodbye: the last totals, marked as a draining worker's."""
+        for pause in self._pauses.values():
+            pause.cancel()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -56,9 +61,23 @@ class Reporter:
         last_s = self._woken_s.get(proton.id)
         now_s = self._worker.monotonic()
         if last_s is None or now_s - last_s >= _WAKE_PAUSE_S:
-            self._woken_s[proton.id] = now_s
-            self._wanted.add(proton.id)
-            self._note.set()
+            self._wake(proton.id, now_s)
+        elif proton.id not in self._pauses:
+            self._pauses[proton.id] = asyncio.get_running_loop().call_later(
+                last_s + _WAKE_PAUSE_S - now_s, self._pause_over, proton.id
+            )
+
+    def _pause_over(self, proton_id: str) -> None:
+        """Somebody came during the pause: the autoscaler hears of it now, if they still wait."""
+        del self._pauses[proton_id]
+        proton = self._routes.protons.get(proton_id)
+        if proton is not None and proton.room.size:
+            self._wake(proton_id, self._worker.monotonic())
+
+    def _wake(self, proton_id: str, now_s: float) -> None:
+        self._woken_s[proton_id] = now_s
+        self._wanted.add(proton_id)
+        self._note.set()
 
     def report(self) -> LoadReport:
         """Everything this worker knows, now."""
@@ -112,7 +131,7 @@ class Reporter:
         now_s = self._worker.monotonic()
         for proton_id, last_s in list(self._woken_s.items()):
             proton = self._routes.protons.get(proton_id)
-            if proton is None or not proton.queue:
+            if proton is None or not proton.room.size:
                 del self._woken_s[proton_id]
             elif now_s - last_s >= _WAKE_AGAIN_S:
                 self._woken_s[proton_id] = now_s

@@ -6,7 +6,6 @@ objects that successive routes share.
 """
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,15 @@ from controlplane.model.people import Token, User
 from controlplane.model.states import INVOKING_ROLES, ROUTABLE, Desired
 from controlplane.model.workloads import Deployment, Proton, Replica, Scale, Workload
 from controlplane.store.watch import Change, Mirror
+from gateway.core.affinity import token_of
 from gateway.core.answers import ERRORED, NO_ROUTE, STOPPED, Answer
-from gateway.core.balancing import share_of_limit
+from gateway.core.balancing import replica_limit, share_of_limit
+from gateway.core.fairness import WaitingRoom
+from gateway.core.health import Health
 from gateway.core.load import LoadMeter
+from gateway.core.overload import UNLIMITED, allowed
+from gateway.core.retries import RetryBudget
+from gateway.net.policies import Policies, Policy
 from gateway.net.worker import Worker
 
 if TYPE_CHECKING:
@@ -31,11 +36,6 @@ _MAX_CREDENTIALS = 10_000
 _MAX_CREDENTIAL_BYTES = 256
 _MAX_RETIRED = 1_000
 _PEOPLE: tuple[type[Record], ...] = (User, Token)
-_CONCURRENCY_METRICS = frozenset({"httpRequestsConcurrency", "httpRequestsInFlight"})
-_LIMIT_PER_TARGET = 2.0
-"""Where nobody states a limit: twice the concurrency target. Up to the target all is well, above
-it the autoscaler acts, and beyond twice the target a request is better off in the gateway's queue,
-where the next replica can take it, than behind others in a busy one."""
 
 
 class Identity:
@@ -54,8 +54,9 @@ class Endpoint:
     """A replica's address, its slots and its idle connections, in this worker."""
 
     __slots__ = (
-        "ejected",
+        "capacity",
         "failures",
+        "health",
         "host",
         "idle",
         "in_flight",
@@ -64,34 +65,66 @@ class Endpoint:
         "proton",
         "replica_id",
         "routable",
+        "strikes",
+        "token",
+        "troubled",
     )
 
     def __init__(
         self, replica_id: str, host: str, port: int, *, limit: int, proton: "ProtonRoute"
     ) -> None:
         self.replica_id = replica_id
+        self.token = token_of(replica_id)
+        """What stands for it in session cookies and headers."""
         self.proton = proton
         self.host = host
         self.port = port
+        self.capacity = limit
+        """Most requests at once when it is well."""
         self.limit = limit
+        """Most requests at once now."""
         self.in_flight = 0
         self.routable = False
-        self.ejected = False
+        self.health = Health.READY
         self.failures = 0
+        """Ejections since it last answered."""
+        self.strikes = 0
+        self.troubled = False
+        """Not well, or with strikes: its next answer is news."""
         self.idle: list[UpstreamProtocol] = []
+
+    def settle(self) -> None:
+        """Recompute `limit`: on probation one request at a time tells enough."""
+        self.limit = min(1, self.capacity) if self.health is Health.PROBATION else self.capacity
+
+    def forgive(self) -> None:
+        """It is another life of the replica: what was held against it does not count."""
+        self.health = Health.READY
+        self.failures = 0
+        self.strikes = 0
+        self.troubled = False
+        self.settle()
 
 
 class ProtonRoute:
     """One proton: its ready endpoints, its queue, its counters."""
 
     __slots__ = (
+        "budget",
+        "by_token",
         "cold_start_p90_s",
         "endpoints",
+        "exchanges_allowed",
         "id",
+        "max_body_bytes",
         "meter",
-        "queue",
+        "policy",
+        "queued_bytes_allowed",
         "ready",
         "refusal",
+        "request_timeout_s",
+        "room",
+        "tls",
         "weight",
         "workload_id",
     )
@@ -103,16 +136,35 @@ class ProtonRoute:
         self.endpoints: dict[str, Endpoint] = {}
         self.ready: tuple[Endpoint, ...] = ()
         """Routable and not ejected."""
-        self.queue: OrderedDict[Exchange, None] = OrderedDict()
-        """First come, first served; ordered by key so that leaving early costs O(1)."""
+        self.by_token: dict[bytes, Endpoint] = {}
+        """The same, by what sessions call them."""
+        self.room: WaitingRoom[Exchange, Endpoint] = WaitingRoom()
+        """Those that wait for a slot; callers take turns."""
         self.meter = LoadMeter(workload_id, now_s=now_s)
+        self.budget: RetryBudget | None = None
+        """How many repeats its traffic may cause; made with the first."""
         self.refusal: Answer | None = None
         """Why requests are refused at once: stopped or errored."""
         self.cold_start_p90_s: float | None = None
+        self.tls = False
+        """Its replicas' port speaks TLS."""
+        self.policy: Policy | None = None
+        """Quotas and affinity of the workload; most have neither."""
+        self.max_body_bytes = 0
+        """Largest request body; 0: no limit."""
+        self.request_timeout_s = 0.0
+        """Longest time of a request, not of a tunnel; 0: no limit."""
+        self.exchanges_allowed = UNLIMITED
+        """With more live exchanges than this in the worker, requests of this importance go."""
+        self.queued_bytes_allowed = UNLIMITED
+        """The same for the memory of requests that wait."""
 
     def refresh(self) -> None:
         """Recompute `ready` from the endpoints."""
-        self.ready = tuple(e for e in self.endpoints.values() if e.routable and not e.ejected)
+        self.ready = tuple(
+            e for e in self.endpoints.values() if e.routable and e.health is not Health.EJECTED
+        )
+        self.by_token = {endpoint.token: endpoint for endpoint in self.ready}
 
 
 class WorkloadRoute:
@@ -146,6 +198,7 @@ class Routes:
         """Protons whose record is gone: their totals stay in the reports."""
         self._protons_of: dict[str, set[str]] = {}
         self._proton_of_replica: dict[str, str] = {}
+        self._policies = Policies(worker.settings)
         self._early: dict[str, dict[str, Replica]] = {}
         """Replicas that became known before their proton."""
         self._identities: dict[str, Identity] = {}
@@ -282,7 +335,10 @@ class Routes:
         proton_id = self._proton_of_replica.pop(replica_id, None)
         if proton_id is None:
             return set()
-        self._early.get(proton_id, {}).pop(replica_id, None)
+        early = self._early.get(proton_id, {})
+        early.pop(replica_id, None)
+        if not early:
+            self._early.pop(proton_id, None)
         proton = self.protons.get(proton_id)
         if proton is None or (endpoint := proton.endpoints.pop(replica_id, None)) is None:
             return set()
@@ -303,13 +359,13 @@ class Routes:
         endpoint = proton.endpoints.get(replica_id)
         if endpoint is None or (endpoint.host, endpoint.port) != (record.host, record.port):
             if endpoint is not None:
+                endpoint.routable = False  # nobody may wait for an address that is gone
                 close_idle(endpoint)
             endpoint = Endpoint(replica_id, record.host, record.port, limit=1, proton=proton)
             proton.endpoints[replica_id] = endpoint
         routable = record.phase in ROUTABLE
         if routable and not endpoint.routable:
-            endpoint.ejected = False
-            endpoint.failures = 0
+            endpoint.forgive()
         endpoint.routable = routable
         if not routable:
             close_idle(endpoint)
@@ -322,6 +378,7 @@ class Routes:
             return
         scale = self._mirror.get(Scale, proton_id)
         proton.weight = record.weight
+        proton.tls = record.spec.speaks_tls()
         proton.cold_start_p90_s = scale.cold_start_p90_s if scale is not None else None
         if record.desired is Desired.STOPPED:
             proton.refusal = STOPPED
@@ -329,34 +386,29 @@ class Routes:
             proton.refusal = ERRORED
         else:
             proton.refusal = None
-        limit = self._limit(record)
-        for endpoint in proton.endpoints.values():
-            endpoint.limit = limit
-        proton.refresh()
-
-    def _limit(self, record: Proton) -> int:
-        group = record.runtime.group()
-        limit = group.concurrency_limit
-        if limit is None and group.autoscaling is not None and group.autoscaling.enabled:
-            targets = [
-                policy.target
-                for policy in group.autoscaling.policies
-                if policy.metric in _CONCURRENCY_METRICS and policy.target > 0
-            ]
-            if targets:
-                limit = max(1, round(min(targets) * _LIMIT_PER_TARGET))
         settings = self._worker.settings
-        return share_of_limit(limit or settings.concurrency_limit, settings.worker_count)
+        proton.exchanges_allowed = allowed(self._worker.max_exchanges, record.importance)
+        proton.queued_bytes_allowed = allowed(settings.max_queued_bytes, record.importance)
+        limit = share_of_limit(
+            replica_limit(record.runtime.group(), default=settings.concurrency_limit),
+            settings.worker_count,
+        )
+        for endpoint in proton.endpoints.values():
+            endpoint.capacity = limit
+            endpoint.settle()
+        proton.refresh()
 
     def _refresh_workload(self, workload_id: str) -> None:
         key = workload_id.encode()
         record = self._mirror.get(Workload, workload_id)
         if record is None or record.deleted_at is not None:
             self.workloads.pop(key, None)
+            self._policies.drop(workload_id)
             return
         protons = tuple(
             self.protons[proton_id] for proton_id in sorted(self._protons_of.get(workload_id, ()))
         )
+        self._policies.apply(workload_id, record.traffic, protons)
         invokers = {user for user, role in record.roles.items() if role in INVOKING_ROLES}
         self.workloads[key] = WorkloadRoute(
             workload_id, protons, frozenset(invokers | {record.creator_id})

@@ -2,19 +2,27 @@
 
 import os
 import random
+import resource
 import time
 from collections import Counter
+from email.utils import formatdate
 from itertools import count
 
 from controlplane.model.sections import GatewaySettings
+from gateway.core.forwarded import TrustedProxies
+from gateway.core.overload import connection_limit, exchange_limit
 from gateway.net.access_log import AccessLog
+from gateway.net.clients import Clients
 from gateway.net.heads import Heads
+from gateway.net.timings import Timings
 
 
 class Worker:
     """One gateway process: settings, counters of its own, and its identity in reports."""
 
     __slots__ = (
+        "_date_line",
+        "_date_s",
         "_ids",
         "_seed",
         "access_log",
@@ -24,9 +32,15 @@ class Worker:
         "exchanges",
         "heads",
         "id",
+        "max_exchanges",
         "monotonic",
+        "queued_bytes",
         "random",
+        "replaced",
         "settings",
+        "timings",
+        "tls_failures",
+        "trusted",
         "wall",
     )
 
@@ -35,20 +49,54 @@ class Worker:
         self.settings = settings
         self.heads = Heads(max_headers=settings.max_headers)
         self.access_log = access_log
+        self.trusted = TrustedProxies(settings.trusted_proxies)
+        self.timings = (
+            Timings(settings) if settings.server_timing or settings.cold_start_header else None
+        )
+        """What answers say about their own making; None: nothing."""
         self.monotonic = time.monotonic
         self.wall = time.time
         self.random = random.random
         self.draining = False
-        self.clients: set[object] = set()
-        """Open client connections."""
+        self.replaced = False
+        """Draining, while another worker accepts from the same sockets."""
         self.exchanges = 0
         """Live exchanges."""
+        descriptors = _descriptors()
+        self.clients = Clients(
+            limit=connection_limit(settings.max_connections, descriptors=descriptors),
+            per_client=settings.max_connections_per_client,
+            trusted=self.trusted,
+        )
+        """Open client connections."""
+        self.max_exchanges = exchange_limit(settings.max_exchanges, descriptors=descriptors)
+        """As many as the setting and the operating system allow."""
+        self.queued_bytes = 0
+        """Memory of requests that wait."""
+        self.tls_failures = 0
+        """Handshakes with clients that came to nothing."""
         self.answers: Counter[str] = Counter()
         """Answers made by the gateway itself, by code."""
+        self._date_s = 0
+        self._date_line = b""
         # 64 random bits per process and a counter: unique, and 20 times cheaper than uuid4
         self._seed = os.urandom(8).hex().encode()
         self._ids = count(1)
 
+    def date_line(self) -> bytes:
+        """The Date header of this second, with its CRLF."""
+        now_s = int(self.wall())
+        if now_s != self._date_s:
+            self._date_s = now_s
+            self._date_line = f"Date: {formatdate(now_s, usegmt=True)}\r\n".encode()
+        return self._date_line
+
     def new_trace(self) -> bytes:
         """32 hexadecimal digits: a request id and a W3C trace id in one."""
         return b"%b%016x" % (self._seed, next(self._ids))
+
+
+def _descriptors() -> int | None:
+    """How many files the process may have open; None: any number."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft

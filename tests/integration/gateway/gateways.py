@@ -24,11 +24,11 @@ class _Listening(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.ports: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
+        self.said: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.getMessage() == "listening" and not self.ports.done():
-            self.ports.set_result((record.port, record.admin_port))  # type: ignore[attr-defined]
+        if record.getMessage() == "listening" and not self.said.done():
+            self.said.set_result(vars(record))
 
 
 class _Errors(logging.Handler):
@@ -61,7 +61,13 @@ class Gateway:
     """A gateway worker, wherever it runs."""
 
     port = 0
+    tls_port = 0
     admin_port = 0
+
+    def _listens(self, said: dict[str, Any]) -> None:
+        """Take over where it listens from its log line."""
+        self.port, self.admin_port = said["port"], said["admin_port"]
+        self.tls_port = said.get("tls_port", 0)
 
     async def stop(self) -> None:
         raise NotImplementedError
@@ -107,10 +113,11 @@ class InProcess(Gateway):
         logger.setLevel(logging.INFO)
         try:
             self.task = asyncio.create_task(self._server.run())
-            await asyncio.wait([self.task, heard.ports], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([self.task, heard.said], return_when=asyncio.FIRST_COMPLETED)
             if self.task.done():
-                await self.task
-            self.port, self.admin_port = heard.ports.result()
+                task, self.task = self.task, None
+                await task
+            self._listens(heard.said.result())
         finally:
             logger.removeHandler(heard)
             logger.setLevel(level)
@@ -160,7 +167,7 @@ class ChildGateway(Gateway):
         await until(lambda: self.said("listening") or self.process.poll() is not None)
         listening = self.said("listening")
         assert listening is not None, self.errors.read_text()
-        self.port, self.admin_port = listening["port"], listening["admin_port"]
+        self._listens(listening)
 
     async def exit_code(self) -> int:
         """Wait for the end."""

@@ -166,7 +166,10 @@ class Rig:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.gateway.port))
         limit = receive_bytes or 1024 * 1024
-        wire = Wire(*await asyncio.open_connection(sock=sock, limit=limit))
+        return self.own(Wire(*await asyncio.open_connection(sock=sock, limit=limit)))
+
+    def own(self, wire: Wire) -> Wire:
+        """Close a connection with the rig."""
         self._wires.append(wire)
         return wire
 

@@ -1,6 +1,8 @@
 """Which header lines pass, which stop at the gateway, and which it adds itself."""
 
 import re
+import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -10,6 +12,9 @@ from tests.integration.gateway.scripted import OK, answering
 from tests.integration.gateway.wire import Head, Message, Wire
 
 pytestmark = uvloop_only  # nothing here depends on the loop
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+TIMING = r"queue;dur=\d+\.\d\d, gateway;dur=\d+\.\d\d, upstream;dur=\d+\.\d\d"
 
 
 async def passed(rig: Rig, *lines: str, **kwargs: object) -> Head:
@@ -29,12 +34,7 @@ async def relayed(rig: Rig, *lines: str) -> Message:
 
 async def test_credentials_never_reach_the_replica(rig: Rig) -> None:
     await rig.start()
-    head = await passed(
-        rig,
-        "X-DataRobot-Api-Key: k",
-        "x-datarobot-api-token: t",
-        "Proxy-Authorization: Basic eA==",
-    )
+    head = await passed(rig, "x-datarobot-api-token: t", "Proxy-Authorization: Basic eA==")
     text = head.raw.lower()
     assert records.TOKEN.encode() not in text
     for name in (b"authorization", b"api-key", b"api-token"):
@@ -104,7 +104,7 @@ async def test_hop_by_hop_lines_of_the_request_end_at_the_gateway(rig: Rig) -> N
         "Connection: keep-alive, X-Mine ,x-also",
         "Keep-Alive: timeout=5",
         "Proxy-Connection: keep-alive",
-        "TE: trailers",
+        "TE: gzip",
         "Upgrade: x",
         "X-Mine: 1",
         "X-Also: 2",
@@ -240,33 +240,94 @@ async def test_the_replica_is_told_where_the_request_came_from(rig: Rig) -> None
     assert b"evil" not in head.raw
 
 
-async def test_a_trusted_proxys_word_on_the_origin_passes(rig: Rig) -> None:
-    await rig.start(forwarded_trusted=True)
+async def test_a_trusted_proxys_word_on_the_client_passes(rig: Rig) -> None:
+    await rig.start(trusted_proxies="127.0.0.0/8")
     replica = await rig.replica(answering(OK))
     await rig.ask("GET", "/", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https")
     await rig.ask()
     texts = replica.wires[0].received.split(b"\r\n\r\n")
-    assert Head(texts[0] + b"\r\n\r\n").all("x-forwarded-for") == ["6.6.6.6"]
+    assert Head(texts[0] + b"\r\n\r\n").all("x-forwarded-for") == ["6.6.6.6, 127.0.0.1"]
     assert Head(texts[0] + b"\r\n\r\n").all("x-forwarded-proto") == ["https"]
     assert Head(texts[1] + b"\r\n\r\n").all("x-forwarded-for") == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("trusted", ["", "10.0.0.0/8"], ids=["nobody", "others"])
+async def test_a_strangers_word_on_the_client_ends_here(rig: Rig, trusted: str) -> None:
+    await rig.start(trusted_proxies=trusted)
+    head = await passed(
+        rig,
+        *("X-Forwarded-For: 6.6.6.6", "X-Forwarded-Host: evil", "Forwarded: for=6.6.6.6"),
+        *("X-Real-IP: 6.6.6.6", "X-Forwarded-Prefix: /evil", "X-Original-URL: /evil"),
+    )
+    assert head.all("x-forwarded-for") == ["127.0.0.1"]
+    assert head.all("forwarded") == ["for=127.0.0.1;proto=http"]
+    assert head.all("x-forwarded-prefix") == [f"/api/v2/endpoints/workloads/{records.WORKLOAD_ID}"]
+    assert b"evil" not in head.raw
+    assert b"6.6.6.6" not in head.raw
+
+
+async def test_trailers_are_asked_of_the_replica_for_a_client_that_takes_them(rig: Rig) -> None:
+    await rig.start()
+    head = await passed(rig, "TE: trailers;q=0.5, trailers", "Connection: TE")
+    assert head.all("te") == ["trailers"]
+    assert head.all("connection") == ["TE"]
+
+
+async def test_an_invalid_trace_is_replaced_with_its_state(rig: Rig) -> None:
+    await rig.start()
+    head = await passed(rig, "traceparent: 00-zz-1-00", "tracestate: a=1")
+    [trace] = head.all("traceparent")
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", trace)
+    assert head.all("tracestate") == []
+
+
+async def test_an_answer_without_a_date_gets_one(rig: Rig) -> None:
+    await rig.start()
+    dated = await relayed(rig, "Date: Sun, 06 Nov 1994 08:49:37 GMT")
+    assert dated.head.all("date") == ["Sun, 06 Nov 1994 08:49:37 GMT"]
+    [date] = (await relayed(rig)).head.all("date")
+    assert abs(parsedate_to_datetime(date).timestamp() - time.time()) < 60
+
+
+async def test_timings_and_cold_starts_are_told_by_setting(rig: Rig) -> None:
+    await rig.start(server_timing=True, cold_start_header="X-KEDA-HTTP-Cold-Start")
+    client = await rig.client()
+    client.send(request())
+    await rig.counted(queued=1)
+    await rig.replica(answering(OK))
+    cold = await client.answer()
+    assert cold.get("x-keda-http-cold-start") == "true"
+    assert re.fullmatch(TIMING.replace("queue", "cold"), cold.get("server-timing"))
+    warm = await rig.ask()
+    assert warm.get("x-keda-http-cold-start") == "false"
+    assert re.fullmatch(TIMING, warm.get("server-timing"))
+
+
+async def test_nothing_is_told_of_timings_by_default(rig: Rig) -> None:
+    await rig.start()
+    answer = await relayed(rig)
+    assert answer.head.all("server-timing") == []
+    assert b"cold" not in answer.head.raw.lower()
 
 
 async def test_a_replica_sees_exactly_one_head_per_request_and_nothing_else(rig: Rig) -> None:
     await rig.start()
     replica = await rig.replica()
     client = await rig.client()
-    client.send(request("GET", "/a", "X-Request-Id: i", "traceparent: t", "Accept: */*"))
+    client.send(request("GET", "/a", "X-Request-Id: i", f"traceparent: {TRACE}", "Accept: */*"))
     wire: Wire = await replica.accepted()
     assert (await wire.head()).raw == (
         b"GET /a HTTP/1.1\r\n"
         b"Host: h\r\n"
-        b"traceparent: t\r\n"
+        b"traceparent: %b\r\n"
         b"Accept: */*\r\n"
+        b"Via: 1.1 tidegate\r\n"
+        b"X-Forwarded-Prefix: /api/v2/endpoints/workloads/%b\r\n"
         b"X-Request-Id: i\r\n"
         b"X-Forwarded-For: 127.0.0.1\r\n"
         b"X-Forwarded-Proto: http\r\n"
         b"Forwarded: for=127.0.0.1;proto=http\r\n"
         b"X-DataRobot-User-Id: 65f0000000000000000000a1\r\n"
         b"\r\n"
-    )
+    ) % (TRACE.encode(), records.WORKLOAD_ID.encode())
     assert await wire.silent()

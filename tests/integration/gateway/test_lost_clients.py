@@ -68,6 +68,61 @@ async def test_a_client_that_only_stops_sending_still_gets_its_answer(rig: Rig) 
     await rig.counted(started=1, in_flight=0, finished={"2xx": 1})
 
 
+async def test_a_client_that_only_stops_sending_waits_for_a_cold_start(rig: Rig) -> None:
+    await rig.start()
+    client = await rig.client()
+    client.send(request())
+    await rig.counted(queued=1)
+    client.half_close()
+    assert (await client.head()).status == 100, "are you still there?"
+    await rig.replica(answering(OK))
+    assert (await client.answer()).body == b"ok"
+    await rig.counted(started=1, finished={"2xx": 1})
+
+
+async def test_a_client_of_http_1_0_that_only_stops_sending_hears_nothing_before_its_answer(
+    rig: Rig,
+) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request().replace(b"HTTP/1.1", b"HTTP/1.0"))
+    wire = await replica.accepted()
+    await wire.request()
+    client.half_close()
+    await rig.counted(in_flight=1)
+    wire.send(OK)
+    assert (await client.answer()).interim == []
+
+
+async def test_a_client_that_closes_in_order_in_flight_is_told_to_the_replica(rig: Rig) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    client.close()
+    await gone(wire)
+    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
+
+
+async def test_a_client_that_closes_in_a_silent_stream_is_told_to_the_replica(rig: Rig) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n1")
+    await client.head()
+    assert await client.exactly(1) == b"1"
+    await asyncio.sleep(1.1)  # before, an end may have crossed with our head
+    client.close()
+    await gone(wire)
+    await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
+
+
 @pytest.mark.parametrize("rude", [False, True], ids=["eof", "reset"])
 async def test_a_client_that_leaves_within_its_body_is_told_to_the_replica(
     rig: Rig, rude: bool

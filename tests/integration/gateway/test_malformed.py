@@ -221,7 +221,7 @@ async def test_a_slow_head_is_408_however_steadily_it_trickles(rig: Rig) -> None
 
 
 async def test_a_body_that_stops_coming_is_408(rig: Rig) -> None:
-    await rig.start(idle_timeout_s=0.2)
+    await rig.start(body_timeout_s=0.2)
     replica = await rig.replica()
     client = await rig.client()
     client.send(request("POST", "/", "Content-Length: 10"), b"x")
@@ -236,12 +236,16 @@ async def test_a_body_that_stops_coming_is_408(rig: Rig) -> None:
 async def test_an_idle_connection_is_closed_without_a_word(rig: Rig) -> None:
     await rig.start(keep_alive_timeout_s=0.2)
     await rig.replica(answering(OK))
-    unused = await rig.client()
     client = await rig.client()
     client.send(request())
     assert (await client.answer()).status == 200
     assert await client.ended() == "eof"
-    assert await unused.ended() == "eof"
+
+
+async def test_a_connection_that_is_never_used_is_closed_without_a_word(rig: Rig) -> None:
+    await rig.start(first_byte_timeout_s=0.2)
+    client = await rig.client()
+    assert await client.ended() == "eof"
 
 
 async def test_a_replica_that_does_not_answer_in_time_is_504(rig: Rig) -> None:

@@ -112,8 +112,8 @@ def test_unknown_names_are_refused_with_a_guess(layers, message):
             id="number-for-a-text",
         ),
         pytest.param(
-            {"flags": {"gateway.forwarded_trusted": "perhaps"}},
-            "gateway.forwarded_trusted (flag): 'perhaps' does not fit",
+            {"flags": {"gateway.server_timing": "perhaps"}},
+            "gateway.server_timing (flag): 'perhaps' does not fit",
             id="text-for-a-truth",
         ),
         pytest.param(
@@ -178,7 +178,7 @@ def test_a_child_reads_from_its_environment_what_its_parent_had(
         "gateway": {
             "port": port,
             "connect_timeout_s": timeout_s,
-            "forwarded_trusted": trusted,
+            "server_timing": trusted,
             "host": host,
         }
     }

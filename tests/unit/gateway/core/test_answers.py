@@ -7,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import answers
-from gateway.core.answers import REASONS, Answer, bad_request, render, retry_after_s
+from gateway.core.answers import REASONS, Answer, bad_request, options, render, retry_after_s
 
 NAMED = {name: value for name, value in vars(answers).items() if isinstance(value, Answer)}
 BAD_REQUEST_STATUSES = [400, 405, 414, 431, 501, 505]
+
+
+DATE = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 
 
 def read(wire: bytes, *, method: str = "GET") -> tuple[h11.Response, bytes]:
@@ -44,10 +47,20 @@ def read(wire: bytes, *, method: str = "GET") -> tuple[h11.Response, bytes]:
         ),
         pytest.param(
             503,
-            {"workload_stopped", "workload_errored", "queue_full", "gateway_stopping"},
+            {
+                *("workload_stopped", "workload_errored", "queue_full", "overloaded"),
+                "gateway_stopping",
+                "too_many_connections",
+            },
             id="not-now",
         ),
-        pytest.param(504, {"cold_start_timeout", "replica_timeout"}, id="the-replica-is-slow"),
+        pytest.param(405, {"method_not_allowed"}, id="not-passed-on"),
+        pytest.param(429, {"too_many_connections"}, id="too-much-of-one-caller"),
+        pytest.param(
+            504,
+            {"cold_start_timeout", "replica_timeout", "request_timeout"},
+            id="the-replica-is-slow",
+        ),
     ],
 )
 def test_the_status_says_whose_fault_it_is(status, codes):
@@ -58,11 +71,14 @@ def test_the_status_says_whose_fault_it_is(status, codes):
 @pytest.mark.parametrize("close", [True, False])
 def test_every_answer_names_its_code_and_its_request(name, close):
     answer = NAMED[name]
-    response, body = read(render(answer, request_id=b"id-1", close=close))
+    response, body = read(render(answer, request_id=b"id-1", close=close, date_line=DATE))
     headers = dict(response.headers)
     assert response.status_code == answer.status
     assert response.reason == REASONS[answer.status]
     assert headers[b"content-type"] == b"application/json"
+    assert headers[b"date"] == b"Sun, 06 Nov 1994 08:49:37 GMT"
+    assert headers[b"cache-control"] == b"no-store"
+    assert (b"allow" in headers) is (answer.status == 405)
     assert headers[b"x-tidegate-error"] == answer.code.encode()
     assert headers[b"x-request-id"] == b"id-1"
     assert (headers.get(b"connection") == b"close") is close
@@ -75,9 +91,10 @@ def test_every_answer_names_its_code_and_its_request(name, close):
 
 
 def test_an_answer_to_head_has_the_length_of_its_body_and_no_body():
-    whole = render(answers.NO_ROUTE, request_id=b"i", close=False)
+    whole = render(answers.NO_ROUTE, request_id=b"i", close=False, date_line=DATE)
     response, body = read(
-        render(answers.NO_ROUTE, request_id=b"i", close=False, head_only=True), method="HEAD"
+        render(answers.NO_ROUTE, request_id=b"i", close=False, date_line=DATE, head_only=True),
+        method="HEAD",
     )
     assert body == b""
     assert dict(response.headers)[b"content-length"] == b"%d" % len(read(whole)[1])
@@ -87,19 +104,33 @@ def test_an_answer_to_head_has_the_length_of_its_body_and_no_body():
     ("answer", "expected"), [(answers.UNAUTHENTICATED, b"Bearer"), (answers.FORBIDDEN, None)]
 )
 def test_a_401_and_only_a_401_says_how_to_authenticate(answer, expected):
-    response, _ = read(render(answer, request_id=b"i", close=False))
+    response, _ = read(render(answer, request_id=b"i", close=False, date_line=DATE))
     assert dict(response.headers).get(b"www-authenticate") == expected
 
 
+def test_an_options_about_the_gateway_is_answered_with_what_it_passes_on():
+    wire = options(request_id=b"i", date_line=DATE, close=False)
+    response, body = read(wire, method="OPTIONS")
+    headers = dict(response.headers)
+    assert (response.status_code, body) == (200, b"")
+    assert b"GET" in headers[b"allow"]
+    assert b"CONNECT" not in headers[b"allow"]
+    assert headers[b"date"].endswith(b"GMT")
+    closing, _ = read(options(request_id=b"i", date_line=DATE, close=True), method="OPTIONS")
+    assert dict(closing.headers)[b"connection"] == b"close"
+
+
 def test_the_wait_is_said_where_waiting_helps():
-    response, _ = read(render(answers.QUEUE_FULL, request_id=b"i", close=False, retry_after=7))
+    response, _ = read(
+        render(answers.QUEUE_FULL, request_id=b"i", close=False, date_line=DATE, retry_after=7)
+    )
     assert dict(response.headers)[b"retry-after"] == b"7"
 
 
 @pytest.mark.parametrize("status", BAD_REQUEST_STATUSES)
 def test_a_broken_rule_is_answered_with_the_rule(status):
     answer = bad_request(status, 'a rule with "quotes" and\nlines')
-    response, body = read(render(answer, request_id=b"i", close=True))
+    response, body = read(render(answer, request_id=b"i", close=True, date_line=DATE))
     assert response.status_code == status
     assert msgspec.json.decode(body)["detail"] == 'a rule with "quotes" and\nlines'
 
@@ -112,7 +143,7 @@ def test_codes_of_the_gateway_are_words_that_metrics_can_carry():
 
 @given(request_id=st.binary(max_size=128).filter(lambda value: not set(value) & {0, 10, 13}))
 def test_any_request_id_leaves_the_body_valid_json(request_id):
-    wire = render(answers.NO_ROUTE, request_id=request_id, close=True)
+    wire = render(answers.NO_ROUTE, request_id=request_id, close=True, date_line=DATE)
     body = msgspec.json.decode(wire.partition(b"\r\n\r\n")[2])
     assert body["requestId"] == request_id.decode("ascii", "replace")
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.balancing import by_weight, least_of_two, share_of_limit
+from controlplane.model.workloads import Autoscaling, GroupRuntime, ScalingPolicy
+from gateway.core.balancing import by_weight, least_of_two, replica_limit, share_of_limit
 
 RANDOMS = st.floats(0, 1, exclude_max=True)
 
@@ -150,3 +151,31 @@ def test_shares_of_a_limit_shut_nobody_out_and_exceed_it_by_less_than_the_worker
 
 def test_a_limit_of_one_gives_every_worker_one():
     assert share_of_limit(1, 4) == 1
+
+
+def scaled(*policies: tuple[str, float], enabled: bool = True, limit: int | None = None):
+    made = tuple(ScalingPolicy(metric=metric, target=target) for metric, target in policies)
+    autoscaling = Autoscaling(enabled=enabled, policies=made)
+    return GroupRuntime(autoscaling=autoscaling, concurrency_limit=limit)
+
+
+CONCURRENCY = "httpRequestsConcurrency"
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        pytest.param(GroupRuntime(), 1024, id="nobody-says"),
+        pytest.param(GroupRuntime(concurrency_limit=3), 3, id="its-own"),
+        pytest.param(scaled((CONCURRENCY, 10), limit=3), 3, id="its-own-before-a-target"),
+        pytest.param(scaled((CONCURRENCY, 10)), 20, id="twice-the-target"),
+        pytest.param(scaled(("httpRequestsInFlight", 4)), 8, id="in-flight-is-a-target-too"),
+        pytest.param(scaled((CONCURRENCY, 10), ("httpRequestsInFlight", 4)), 8, id="the-lowest"),
+        pytest.param(scaled((CONCURRENCY, 0.1)), 1, id="at-least-1"),
+        pytest.param(scaled((CONCURRENCY, 10), enabled=False), 1024, id="switched-off"),
+        pytest.param(scaled((CONCURRENCY, 0)), 1024, id="a-target-of-0-is-none"),
+        pytest.param(scaled(("cpuAverageUtilization", 70)), 1024, id="cpu-is-no-count"),
+    ],
+)
+def test_limits_of_a_replica(group, expected):
+    assert replica_limit(group, default=1024) == expected

@@ -34,6 +34,8 @@ def response(
 
 # ---- requests: refused
 
+TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 REFUSED = {
     "request line other than `method target version`": [
         pytest.param({"start": b"GET /a"}, id="no-version"),
@@ -42,7 +44,9 @@ REFUSED = {
         pytest.param({"start": b"GET /a HTTP/1.1 "}, id="blank-at-the-end"),
         pytest.param({"start": b""}, id="nothing"),
     ],
-    "line break before the method": [
+    "method that is no token (a line break before it)": [
+        pytest.param({"start": b"G(T /a HTTP/1.1"}, id="parenthesis"),
+        pytest.param({"start": b"G\xe9T /a HTTP/1.1"}, id="beyond-ascii"),
         pytest.param({"start": b"\nGET /a HTTP/1.1"}, id="lf"),
         pytest.param({"start": b"\rGET /a HTTP/1.1"}, id="cr"),
         pytest.param({"start": b"\n\nHEAD /a HTTP/1.1"}, id="two"),
@@ -100,6 +104,9 @@ REFUSED = {
     + [
         pytest.param({"start": b"GET /a http/1.1"}, id="lower-case"),
         pytest.param({"start": b"SOURCE /a ICE/1.0"}, id="another-protocol"),
+    ],
+    "the preface of HTTP/2": [
+        pytest.param({"start": b"PRI * HTTP/2.0", "host": b""}, id="http-2"),
     ],
     "Transfer-Encoding in HTTP/1.0": [
         pytest.param(
@@ -160,6 +167,23 @@ REFUSED = {
     ],
     "two Authorization lines": [
         pytest.param({"lines": [b"Authorization: Bearer a", b"authorization: Bearer a"]}, id="two"),
+    ],
+    "two api keys (X-DataRobot-Api-Key, -Token)": [
+        pytest.param({"lines": [b"X-DataRobot-Api-Key: a", b"x-datarobot-api-key: a"]}, id="equal"),
+        pytest.param(
+            {"lines": [b"X-DataRobot-Api-Key: a", b"X-DataRobot-Api-Token: b"]}, id="both"
+        ),
+    ],
+    "Max-Forwards that is not digits": [
+        pytest.param(
+            {"start": b"OPTIONS /a HTTP/1.1", "lines": [b"Max-Forwards: " + value]}, id=name
+        )
+        for name, value in (("sign", b"-1"), ("empty", b""), ("long", b"1" * 10), ("text", b"many"))
+    ]
+    + [
+        pytest.param(
+            {"start": b"TRACE /a HTTP/1.1", "lines": [b"Max-Forwards: 1"] * 2}, id="twice"
+        ),
     ],
 }
 STATUS = {row[0]: int(row[2]) for row in table(module, first="refused")}
@@ -337,7 +361,7 @@ def test_credentials_and_forwarded_lines_are_taken_out_for_the_gateway():
     assert head.lines == []
 
 
-@pytest.mark.parametrize("line", [b"Expect: 100-continue", b"Traceparent: 00-1-2-00", b"A: \xff"])
+@pytest.mark.parametrize("line", [b"Expect: 100-continue", b"Traceparent: " + TRACE, b"A: \xff"])
 def test_lines_for_the_replica_go_on_as_they_came(line):
     assert request(b"B:1", line, b"c : x"[:0] or b"C: 2").lines == [b"B:1", line, b"C: 2"]
 
@@ -357,8 +381,42 @@ def test_lines_between_two_connections_and_of_the_gateway_end_here(name):
 
 
 def test_traces_are_noted():
-    assert request(b"traceparent: 00-1-2-01").traceparent == b"00-1-2-01"
-    assert request(b"Expect: 100-Continue").expect
+    assert request(b"traceparent: " + TRACE).traceparent == TRACE
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"00-1-2-01", id="short"),
+        pytest.param(b"00-" + b"0" * 32 + b"-" + b"1" * 16 + b"-00", id="trace-of-zeros"),
+        pytest.param(b"00-" + b"1" * 32 + b"-" + b"0" * 16 + b"-00", id="parent-of-zeros"),
+        pytest.param(b"00-" + b"A" * 32 + b"-" + b"1" * 16 + b"-00", id="upper-case"),
+        pytest.param(b"ff-" + b"1" * 32 + b"-" + b"1" * 16 + b"-00", id="version-ff"),
+        pytest.param(TRACE + b"-more", id="version-00-with-more"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_an_invalid_trace_begins_anew_with_its_state(value):
+    head = request(b"traceparent: " + value, b"tracestate: a=1")
+    assert head.traceparent is None
+    assert head.lines == []
+
+
+def test_later_versions_of_a_trace_may_have_more():
+    value = b"01" + TRACE[2:] + b"-more"
+    assert request(b"traceparent: " + value).traceparent == value
+
+
+def test_the_state_of_a_trace_goes_on_with_it_wherever_it_stands():
+    lines = [b"tracestate: a=1", b"traceparent: " + TRACE, b"Tracestate: b=2"]
+    assert sorted(request(*lines).lines) == sorted(lines)
+
+
+def test_a_trace_given_twice_is_the_first():
+    other = TRACE[:-2] + b"00"
+    head = request(b"traceparent: " + TRACE, b"traceparent: " + other)
+    assert head.traceparent == TRACE
+    assert head.lines == [b"traceparent: " + TRACE]
 
 
 def test_as_many_lines_as_the_limit_are_accepted():

@@ -1,10 +1,56 @@
-"""How long a failing endpoint is left alone."""
+"""When a failing endpoint is left alone, for how long, and how it comes back."""
+
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.health import MAX_EJECT_S, eject_for_s
+from gateway.core import health as module
+from gateway.core.health import MAX_EJECT_S, MAX_STRIKES, Health, Sign, after_sign, eject_for_s
+from tests.unit.gateway.core.tables import table
+
+ROWS = {row[0].split()[0]: row[1:] for row in table(module, first="what happened")}
+
+
+def test_the_table_has_every_sign():
+    assert list(ROWS) == [sign.name for sign in Sign]
+
+
+@pytest.mark.parametrize(("sign", "health"), list(product(Sign, Health)))
+def test_the_table_is_what_happens(sign, health):
+    said = ROWS[sign.name][health]
+    expected = (Health.READY, 1) if said == "a strike" else (Health[said], 0)
+    assert after_sign(health, sign, strikes=0) == expected
+
+
+def test_the_third_strike_in_a_row_ejects():
+    health, strikes = Health.READY, 0
+    for number in range(1, MAX_STRIKES):
+        health, strikes = after_sign(health, Sign.NO_ANSWER, strikes=strikes)
+        assert (health, strikes) == (Health.READY, number)
+    assert after_sign(health, Sign.NO_ANSWER, strikes=strikes) == (Health.EJECTED, 0)
+
+
+def test_an_answer_between_strikes_forgives_them():
+    health, strikes = after_sign(Health.READY, Sign.NO_ANSWER, strikes=1)
+    assert after_sign(health, Sign.ANSWERED, strikes=strikes) == (Health.READY, 0)
+
+
+@pytest.mark.parametrize("sign", [Sign.KEPT_LOST, Sign.TIME_OVER])
+def test_what_says_nothing_forgives_nothing(sign):
+    assert after_sign(Health.READY, sign, strikes=2) == (Health.READY, 2)
+
+
+@given(signs=st.lists(st.sampled_from(Sign)))
+def test_only_answers_and_time_end_an_ejection(signs):
+    health, strikes = Health.EJECTED, 0
+    for sign in signs:
+        before = health
+        health, strikes = after_sign(health, sign, strikes=strikes)
+        assert 0 <= strikes < MAX_STRIKES
+        if before is Health.EJECTED and health is not Health.EJECTED:
+            assert sign in {Sign.ANSWERED, Sign.TIME_OVER}
 
 
 @pytest.mark.parametrize(

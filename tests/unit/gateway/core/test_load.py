@@ -154,6 +154,23 @@ def test_a_new_meter_has_counted_nothing():
     assert meter.response_time == meter.starts_by_minute == {}
 
 
+def test_what_is_refused_for_its_callers_sake_does_not_count_for_the_hour():
+    meter = LoadMeter("w", now_s=0.0)
+    meter.start(0.0, 7)
+    meter.start(0.0, 7)
+    meter.discount(7)
+    assert (meter.started, meter.queued, meter.starts_by_minute) == (2, 2, {7: 1})
+
+
+def test_a_minute_that_has_passed_meanwhile_is_left_alone():
+    meter = LoadMeter("w", now_s=0.0)
+    meter.start(0.0, 7)
+    meter.discount(8)
+    meter.discount(7)
+    meter.discount(7)
+    assert meter.starts_by_minute == {7: 0}
+
+
 def test_the_minute_an_hour_ago_is_kept_because_part_of_it_is_in_the_hour():
     meter = LoadMeter("w", now_s=0.0)
     meter.start(0.0, 100)

@@ -33,7 +33,19 @@ def response(
         pytest.param(
             [b"transfer-encoding: CHUNKED"], [b"Transfer-Encoding: chunked"], id="chunked"
         ),
-        pytest.param([b"A: 1", b"TE: trailers", b"a: 2"], [b"A: 1", b"a: 2"], id="lines-in-order"),
+        pytest.param([b"A: 1", b"TE: gzip", b"a: 2"], [b"A: 1", b"a: 2"], id="lines-in-order"),
+        pytest.param(
+            [b"TE: gzip;q=1, Trailers"], [b"Connection: TE", b"TE: trailers"], id="trailers"
+        ),
+        pytest.param(
+            [b"Upgrade: a", b"Connection: upgrade, TE", b"TE: trailers"],
+            [b"Connection: TE, Upgrade", b"Upgrade: a", b"TE: trailers"],
+            id="trailers-and-upgrade",
+        ),
+        pytest.param([b"Via: 1.0 a"], [b"Via: 1.0 a"], id="proxies-before-us-come-first"),
+        pytest.param(
+            [b"Max-Forwards: x"], [b"Max-Forwards: x"], id="hops-of-a-get-are-not-counted"
+        ),
         pytest.param([b"Connection: close, x", b"X: 1"], [], id="connection-ends-here"),
         pytest.param(
             [b"Upgrade: websocket", b"Connection: upgrade"],
@@ -47,17 +59,33 @@ def response(
 )
 def test_the_replica_sees_one_framing_and_its_own_lines(lines, expected):
     prefix = request_prefix(request(*lines), b"/path?q")
-    assert prefix.split(b"\r\n") == [b"GET /path?q HTTP/1.1", b"Host: h", *expected, b""]
+    via = b"Via: 1.1 tidegate"
+    assert prefix.split(b"\r\n") == [b"GET /path?q HTTP/1.1", b"Host: h", *expected, via, b""]
+
+
+def test_an_application_behind_a_prefix_is_told_of_it():
+    prefix = request_prefix(request(), b"/x", stripped=b"/api/w/1")
+    assert prefix.endswith(b"Via: 1.1 tidegate\r\nX-Forwarded-Prefix: /api/w/1\r\n")
+
+
+@pytest.mark.parametrize("method", [b"OPTIONS", b"TRACE"])
+def test_hops_are_counted_down(method):
+    head = request(b"Max-Forwards: 10", start=method + b" / HTTP/1.1")
+    assert b"\r\nMax-Forwards: 9\r\n" in request_prefix(head, b"/")
 
 
 def test_a_client_of_http_1_0_without_host_becomes_a_request_of_http_1_1():
     head = request(start=b"GET / HTTP/1.0", host=b"")
-    assert request_prefix(head, b"/") == b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+    assert request_prefix(head, b"/") == (
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nVia: 1.0 tidegate\r\n"
+    )
 
 
 def test_the_host_of_an_absolute_target_is_the_replicas_host():
     head = request(start=b"GET http://other/x HTTP/1.1")
-    assert request_prefix(head, b"/x") == b"GET /x HTTP/1.1\r\nHost: other\r\n"
+    assert request_prefix(head, b"/x") == (
+        b"GET /x HTTP/1.1\r\nHost: other\r\nVia: 1.1 tidegate\r\n"
+    )
 
 
 TO_CLIENTS = [

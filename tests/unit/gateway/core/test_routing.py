@@ -42,7 +42,7 @@ ID = b"0123456789abcdef01234567"
     ("prefix", "deployment"), [(WORKLOADS, False), (DEPLOYMENTS, True)], ids=["workload", "depl"]
 )
 def test_targets_of_invoke_urls(prefix, deployment, rest, path, pin):
-    assert read_target(prefix + ID + rest) == Target(deployment, ID, path, pin)
+    assert read_target(prefix + ID + rest) == Target(deployment, ID, path, pin, prefix + ID)
 
 
 @pytest.mark.parametrize(

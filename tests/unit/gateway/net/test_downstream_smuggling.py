@@ -217,7 +217,7 @@ def test_replicas_get_exactly_the_requests_of_the_client_or_fewer(stream, data):
         assert names.count(b"x-datarobot-user-id") == 1
         assert (b"x-datarobot-user-id", b"user-1") in got.headers
         assert names.count(b"content-length") + names.count(b"transfer-encoding") <= 1
-        assert not {b"authorization", b"proxy-connection", b"te", b"content_length"} & set(names)
+        assert not {b"authorization", b"proxy-connection", b"content_length"} & set(names)
         assert b"6.6.6.6" not in dict(got.headers)[b"x-forwarded-for"]
     meter = proton.meter
     assert meter.started == sum(meter.finished)

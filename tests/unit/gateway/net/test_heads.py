@@ -80,8 +80,9 @@ STARTS = {
     "no-version": b"GET /",
     "another-protocol": b"DESCRIBE / RTSP/1.0",
     "http-2-preface": b"PRI * HTTP/2.0",
-    "method-in-lower-case": b"get / HTTP/1.1",
-    "unknown-method": b"SMUGGLE / HTTP/1.1",
+    "method-that-is-no-token": b"GE(T / HTTP/1.1",
+    "method-with-a-control-character": b"GE\x01T / HTTP/1.1",
+    "method-after-a-line-break": b"\r\nGET / HTTP/1.1",
     "no-method": b" / HTTP/1.1",
     "connect-authority": b"CONNECT h:443 HTTP/1.1",
     "connect-path": b"CONNECT / HTTP/1.1",
@@ -177,7 +178,29 @@ def test_a_head_for_a_workload_comes_with_what_its_replica_gets():
     head = request(b"GET " + INVOKE + b"/a?protonId=p1&b HTTP/1.1\r\nHost: h\r\nA: 1\r\n\r\n")
     assert head.invoke is not None
     assert head.invoke.pin == b"p1"
-    assert head.prefix == b"GET /a?b HTTP/1.1\r\nHost: h\r\nA: 1\r\n"
+    assert head.prefix.split(b"\r\n") == [
+        *(b"GET /a?b HTTP/1.1", b"Host: h", b"A: 1", b"Via: 1.1 tidegate"),
+        *(b"X-Forwarded-Prefix: " + INVOKE, b""),
+    ]
+
+
+@pytest.mark.parametrize("method", [b"get", b"PURGE", b"M-SEARCH", b"1!#$%&'*+-.^_`|~z", b"PRI"])
+def test_any_token_is_a_method(method):
+    head = request(method + b" " + INVOKE + b"/a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n")
+    assert (head.method, head.content_length) == (method, 3)
+    assert head.prefix.startswith(method + b" /a HTTP/1.1\r\n")
+
+
+def test_a_client_that_takes_http_2_for_granted_is_told_what_is_spoken():
+    with pytest.raises(FramingError, match=r"HTTP/2 is not spoken here: use HTTP/1.1") as caught:
+        request(b"PRI * HTTP/2.0\r\n\r\n")
+    assert caught.value.status == 505
+
+
+@pytest.mark.parametrize("method", [b"OPTIONS", b"TRACE"])
+def test_a_request_without_hops_left_ends_here(method):
+    head = request(method + b" " + INVOKE + b" HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n")
+    assert head.invoke is None
 
 
 def test_a_head_for_nobody_has_nothing_to_send():
@@ -200,7 +223,7 @@ def test_heads_that_come_again_are_read_twice_and_no_more():
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param(b"traceparent: 00-1-2-00", id="traced"),
+        pytest.param(b"traceparent: 00-%b-%b-00" % (b"1" * 32, b"2" * 16), id="traced"),
         pytest.param(b"X-Request-Id: r-1", id="identified"),
         pytest.param(b"X: " + b"a" * MAX_REMEMBERED_BYTES, id="long"),
     ],

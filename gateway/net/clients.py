@@ -1,0 +1,60 @@
+"""The client connections of one worker, and how many there may be."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gateway.core.answers import CONNECTIONS, GATEWAY_FULL, Answer
+from gateway.core.forwarded import TrustedProxies
+
+if TYPE_CHECKING:
+    from gateway.net.downstream import DownstreamProtocol
+
+
+class Clients:
+    """Open client connections, within their limits."""
+
+    __slots__ = ("_limit", "_open", "_per_client", "_per_client_limit", "_trusted")
+
+    def __init__(self, *, limit: int, per_client: int, trusted: TrustedProxies) -> None:
+        """Begin with none.
+
+        Args:
+            limit: Most connections; 0: no limit.
+            per_client: Most connections of one address; 0: no limit.
+            trusted: Proxies bring many clients over few addresses: those are not limited.
+        """
+        self._limit = limit
+        self._per_client_limit = per_client
+        self._trusted = trusted
+        self._open: set[DownstreamProtocol] = set()
+        self._per_client: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator["DownstreamProtocol"]:
+        return iter(self._open)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def enter(self, client: "DownstreamProtocol") -> Answer | None:
+        """Count a new connection; else the answer that it gets in place of service."""
+        if self._limit and len(self._open) >= self._limit:
+            return GATEWAY_FULL
+        if self._per_client_limit and not self._trusted.trusts(client.peer):
+            count = self._per_client.get(client.peer, 0)
+            if count >= self._per_client_limit:
+                return CONNECTIONS
+            self._per_client[client.peer] = count + 1
+        self._open.add(client)
+        return None
+
+    def leave(self, client: "DownstreamProtocol") -> None:
+        """A connection has ended; nothing happens to one that was never counted."""
+        if client not in self._open:
+            return
+        self._open.discard(client)
+        count = self._per_client.get(client.peer)
+        if count is not None:
+            if count > 1:
+                self._per_client[client.peer] = count - 1
+            else:
+                del self._per_client[client.peer]

@@ -1,0 +1,125 @@
+"""When the autoscaler hears that somebody waits."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
+from typing import Any, cast
+
+from controlplane.model.sections import GatewaySettings
+from controlplane.store.client import Store
+from gateway.net.access_log import AccessLog
+from gateway.net.reports import Reporter
+from gateway.net.routes import ProtonRoute, Routes
+from gateway.net.worker import Worker
+from tests.fakes.virtual_time import run_virtual
+
+
+class QuietStore:
+    """Takes every report, and remembers when it was told to wake whom."""
+
+    available = True
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.woken: list[tuple[str, float]] = []
+
+    async def publish_report(self, report: object, *, ttl_s: float) -> None:
+        """Nobody reads it."""
+
+    async def wake(self, proton_id: str) -> None:
+        """Somebody waits."""
+        self.woken.append((proton_id, round(self._clock(), 3)))
+
+
+class Scene:
+    """A reporter for one proton, on virtual time."""
+
+    def __init__(self) -> None:
+        clock = asyncio.get_running_loop().time
+        worker = Worker(GatewaySettings(), worker_id="w", access_log=AccessLog("off"))
+        worker.monotonic = clock
+        self.proton = ProtonRoute("p", "w", now_s=0.0)
+        routes = SimpleNamespace(protons={"p": self.proton}, retired={}, revision=1)
+        self.store = QuietStore(clock)
+        self.reporter = Reporter(worker, cast(Routes, routes), cast(Store, self.store))
+        self.reporter.start()
+
+    def waits(self, caller: str) -> None:
+        """A request joins the queue."""
+        self.proton.room.enter(caller, cast(Any, caller))
+        self.reporter.wake(self.proton)
+
+    def served(self, caller: str) -> None:
+        self.proton.room.leave(caller, cast(Any, caller))
+
+
+def played(scenario: Callable[[Scene], Coroutine[Any, Any, None]]) -> list[tuple[str, float]]:
+    """Wake-ups of a scenario."""
+
+    async def play() -> list[tuple[str, float]]:
+        scene = Scene()
+        await scenario(scene)
+        await scene.reporter.stop()
+        return scene.store.woken
+
+    return run_virtual(play())
+
+
+def test_the_first_who_waits_wakes_at_once() -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.waits("a")
+        await asyncio.sleep(0.04)
+
+    assert played(scenario) == [("p", 0.0)]
+
+
+def test_many_who_come_during_the_pause_are_told_of_once_at_its_end() -> None:
+    async def scenario(scene: Scene) -> None:
+        for number in range(10):
+            scene.waits(str(number))
+            await asyncio.sleep(0.004)
+        await asyncio.sleep(0.5)
+
+    assert played(scenario) == [("p", 0.0), ("p", 0.05)]
+
+
+def test_who_comes_during_the_pause_after_all_others_were_served_is_not_forgotten() -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.waits("a")
+        await asyncio.sleep(0.01)
+        scene.served("a")
+        await asyncio.sleep(0.01)
+        scene.waits("b")
+        await asyncio.sleep(0.1)
+
+    assert played(scenario) == [("p", 0.0), ("p", 0.05)]
+
+
+def test_who_has_been_served_by_the_end_of_the_pause_wakes_nobody() -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.waits("a")
+        scene.waits("b")
+        scene.served("a")
+        scene.served("b")
+        await asyncio.sleep(3)
+
+    assert played(scenario) == [("p", 0.0)]
+
+
+def test_a_wake_up_is_repeated_every_second_while_somebody_waits() -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.waits("a")
+        await asyncio.sleep(2.75)
+
+    assert played(scenario) == [("p", 0.0), ("p", 1.0), ("p", 2.0)]
+
+
+def test_a_pause_does_not_outlive_the_reporter() -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.waits("a")
+        scene.waits("b")
+        await asyncio.sleep(0.01)
+        await scene.reporter.stop()
+        await asyncio.sleep(1)
+
+    assert played(scenario) == [("p", 0.0)]
