@@ -1,7 +1,9 @@
 """`python -m gateway`: one gateway worker. Settings come from the environment and a file."""
 
+import contextlib
 import gc
 import logging
+import resource
 import sys
 
 import uvloop
@@ -10,6 +12,13 @@ from controlplane.model.settings import SettingsError
 from controlplane.process import read_settings, setup_logging
 from controlplane.store.errors import StoreError
 from gateway import native
+
+
+def _allow_files() -> None:
+    """As many open files as the operating system lets us have; shells often allow 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # then it stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve() -> int:
@@ -24,6 +33,7 @@ async def _serve() -> int:
         return 1
     from gateway.net.server import GatewayServer  # noqa: PLC0415 - compiled or not: decided above
 
+    _allow_files()
     # What is alive now stays alive: collections need not look at it again.
     gc.collect()
     gc.freeze()

@@ -15,10 +15,12 @@ from typing import Final
 PACKAGE: Final = Path(__file__).parent
 
 MODULES: Final = (
-    *("core/balancing", "core/chunks", "core/exchange", "core/framing", "core/headers"),
-    *("core/load", "core/messages", "core/retries", "core/rewriting", "core/routing"),
-    *("net/bodies", "net/dispatcher", "net/downstream", "net/flow", "net/heads"),
-    *("net/routes", "net/upstream", "net/worker"),
+    *("core/affinity", "core/balancing", "core/chunks", "core/exchange", "core/fairness"),
+    *("core/forwarded", "core/framing", "core/headers", "core/health", "core/load"),
+    *("core/messages", "core/peers", "core/quotas", "core/retries", "core/rewriting"),
+    *("core/routing", "net/bodies", "net/callers", "net/clients", "net/dispatcher"),
+    *("net/downstream", "net/flow", "net/heads", "net/policies", "net/routes"),
+    *("net/sessions", "net/upstream", "net/worker"),
 )
 """What is compiled. They see each other's attributes without a look-up, so they go together."""
 

@@ -49,3 +49,11 @@ class LoadReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     protons: dict[str, ProtonLoad] = {}
     endpoints: dict[str, int] = {}
     """Replica id to requests in flight from this worker; zeros are left out."""
+
+
+class UsageNews(msgspec.Struct, frozen=True, array_like=True):
+    """What one gateway worker has let through since it last said so, where there are quotas."""
+
+    worker_id: str
+    books: dict[str, dict[str, tuple[int, int]]]
+    """Workload to caller to new requests, and how many of the caller's are waiting or running."""

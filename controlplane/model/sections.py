@@ -79,7 +79,8 @@ class GatewaySettings:
     port: int = 8080
     """TCP port of the invoke URLs; 0: a free one."""
     plain: bool = True
-    """Listen on `port`, without TLS; off: only with TLS, or on `unix_path`."""
+    """Listen on `port`, without TLS; off: only with TLS, or on `unix_path` (with nothing but that,
+    set `api.gateway_url`)."""
     tls_cert_file: str | None = None
     """Certificate chain (PEM): listen with TLS on `tls_port` too. Read again when it changes."""
     tls_key_file: str | None = None
@@ -130,6 +131,8 @@ class GatewaySettings:
     limit. Not for tunnels."""
     idle_timeout_s: float = 600.0
     """Longest silence inside a response or a tunnel, or of a client that does not read."""
+    half_closed_timeout_s: float = 10.0
+    """Longest silence in a tunnel that one side has ended."""
     body_timeout_s: float = 60.0
     """Longest silence of a client that owes us the rest of a request's body; then 408."""
     first_byte_timeout_s: float = 60.0
@@ -141,7 +144,7 @@ class GatewaySettings:
     upstream_idle_timeout_s: float = 4.0
     """Idle replica connections are closed after this; keep it below the replica's own keep-alive
     timeout (uvicorn: 5 s), or the next request races with its FIN."""
-    max_idle_per_endpoint: int = 64
+    max_idle_per_endpoint: int = 1024
     """Idle connections kept per replica."""
     max_connections: int = 0
     """Most client connections per worker; beyond it: 503 `too_many_connections`. 0: as many as it

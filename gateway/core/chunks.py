@@ -27,6 +27,7 @@ MAX_SIZE_LINE: Final = 4096
 MAX_TRAILERS: Final = 16_384
 
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_WHOLE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 _TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -67,6 +68,14 @@ class ChunkReader:
         at = 0
         size = len(data)
         while at < size and not self.done:
+            if self._state == _SIZE_LINE and (match := _WHOLE_LINE.match(data, at)) is not None:
+                # Most chunks come whole, and there may be very many small ones.
+                begin = match.end()
+                end = begin + int(match[1], 16)
+                if begin < end and data[end : end + 2] == b"\r\n":
+                    pieces.append(data[begin:end])
+                    at = end + 2
+                    continue
             if self._state == _DATA:
                 end = min(at + self._left, size)
                 pieces.append(data[at:end])
@@ -114,11 +123,9 @@ class ChunkReader:
 
 
 def write_chunks(pieces: list[bytes]) -> bytes:
-    """Code pieces of payload as chunks."""
-    if len(pieces) == 1:
-        piece = pieces[0]
-        return b"%x\r\n%b\r\n" % (len(piece), piece)
-    return b"".join([b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces])
+    """Code pieces of payload as one chunk: what came together goes on together."""
+    payload = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return b"%x\r\n%b\r\n" % (len(payload), payload)
 
 
 def write_end(trailers: list[bytes]) -> bytes:

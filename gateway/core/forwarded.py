@@ -24,7 +24,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class TrustedProxies:
     """The senders whose claims are believed."""
 
-    __slots__ = ("_all", "_networks", "_unix")
+    __slots__ = ("_all", "_networks", "_sockets")
 
     def __init__(self, text: str) -> None:
         """Read a setting.
@@ -38,7 +38,7 @@ class TrustedProxies:
         """
         parts = text.replace(",", " ").split()
         self._all = "*" in parts
-        self._unix = "unix" in parts
+        self._sockets = "unix" in parts
         self._networks: list[Network] = []
         for part in parts:
             if part in {"*", "unix"}:
@@ -47,7 +47,7 @@ class TrustedProxies:
 
     def trusts(self, peer: str) -> bool:
         """Whether this sender is one of ours. `peer`: from `core.peers.peer_address`."""
-        if self._all or (self._unix and peer == UNIX):
+        if self._all or (self._sockets and peer == UNIX):
             return True
         if not self._networks or peer == UNIX:
             return False

@@ -11,6 +11,7 @@ llhttp leaves them to its user (RFC 9112 unless noted):
     Host that is no host with an optional port        3.2             400
     target that is neither origin nor absolute form   3.2             400
     target with a fragment                            3.2             400
+    target with a control character                   3.2             400
     absolute form without a host, or with a user      RFC 9110 4.2.4  400
     CONNECT                                           RFC 9110 9.3.6  405
     a version other than 1.0 and 1.1                  2.3             505
@@ -74,6 +75,10 @@ _VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Za-z:._~!$&'()*+,;=-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?"
 )
+_MAX_HOST: Final = 261
+"""A name of 255 bytes (RFC 1035 section 2.3.4) and a port."""
+_TARGET: Final = re.compile(rb"[\x21-\x7e\x80-\xff]+")
+"""No blanks and no control characters: llhttp takes a line feed for the end of an HTTP/0.9 line."""
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _NOT_TUNNELLED: Final = b"h2c"
@@ -105,9 +110,10 @@ def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> Req
     """
     parts = raw.split(b"\r\n")
     start = parts[0].split(b" ")
-    # llhttp skips line breaks before a method: they would become part of ours
     if len(start) != 3 or not is_token(start[0]):  # noqa: PLR2004 - method, target, version
         raise FramingError(400, "the request line is not `method target version`")
+    if _TARGET.fullmatch(start[1]) is None:
+        raise FramingError(400, "the target has a control character")
     version = start[2]
     if version not in _VERSIONS:
         raise FramingError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
@@ -126,7 +132,6 @@ def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> Req
     return head
 
 
-@lru_cache(maxsize=256)
 def is_token(value: bytes) -> bool:
     """Whether this may be a method or a header's name (RFC 9110 section 5.6.2)."""
     return _TOKEN.fullmatch(value) is not None
@@ -172,22 +177,27 @@ def _settle_target(head: RequestHead) -> None:
     if absolute is None:
         raise FramingError(400, "the target is neither an absolute path nor an absolute URL")
     authority, path = absolute.groups()
-    if not authority or _HOST.fullmatch(authority) is None:
+    if not authority or not is_host(authority):
         raise FramingError(400, "the target names no valid host")
     # RFC 9112 section 3.2.2: the target's authority replaces the Host header
     head.target = path if path.startswith(b"/") else b"/" + path
     head.host = authority
 
 
+def is_host(value: bytes) -> bool:
+    """Whether this may be a Host: a host with an optional port (RFC 9110 section 7.2)."""
+    return len(value) <= _MAX_HOST and _matches_host(value)
+
+
 @lru_cache(maxsize=1024)
-def _is_host(value: bytes) -> bool:
+def _matches_host(value: bytes) -> bool:
     return _HOST.fullmatch(value) is not None
 
 
 def _host(head: RequestHead, value: bytes, _line: bytes) -> None:
     if head.host is not None:
         raise FramingError(400, "Host is given twice")
-    if not _is_host(value):
+    if not is_host(value):
         raise FramingError(400, "Host is not a host with an optional port")
     head.host = value
 

@@ -9,8 +9,8 @@
 
 Two things run out in a worker: live exchanges (each has connections, timers, buffers) and the
 memory of requests that wait. The lateness of the event loop is not a signal: a worker whose core is
-busy is late by one round over the ready connections, at every load, and refusing costs it half of
-what serving would.
+busy is late by one round over the ready connections at every load, and refusing costs it as much as
+serving (27 us against 18 us of Python for a refusal that is logged, and 8 us less in the kernel).
 """
 
 from typing import Final

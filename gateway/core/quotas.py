@@ -9,15 +9,20 @@ minute; fixed windows do so at every full minute.
 
 One decision costs the same whatever the quota, and a caller at most 61 slots per window. Who has
 not asked for an hour, or a minute where only minutes count, is forgotten.
+
+Every worker holds the whole quota against what all workers have let through: each tells the others
+(`tell`, `hear`), a few milliseconds later. What they let through before they hear of each other is
+the error, and only upwards: no caller is refused for less than the quota. Splitting the quota over
+the workers would need no news, and refuse a caller with one connection after a part of it.
 """
 
 import math
 from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from controlplane.model.traffic import Quota
 from gateway.core.answers import Answer
-from gateway.core.balancing import share_of_limit
 
 SLOTS: Final = 60
 MINUTE_S: Final = 60.0
@@ -46,15 +51,15 @@ class Window:
         while slots and slots[0][0] < oldest:
             self.total -= slots.popleft()[1]
 
-    def add(self, now_s: float) -> None:
-        """Count one request."""
+    def add(self, now_s: float, count: int = 1) -> None:
+        """Count requests of this moment."""
         number = int(now_s / self._slot_s)
         slots = self._slots
         if slots and slots[-1][0] >= number:  # a clock that steps back counts where it was
-            slots[-1][1] += 1
+            slots[-1][1] += count
         else:
-            slots.append([number, 1])
-        self.total += 1
+            slots.append([number, count])
+        self.total += count
 
     def wait_s(self, now_s: float, excess: int) -> float:
         """Seconds until `excess` of the counted requests have left the window.
@@ -73,21 +78,32 @@ class Window:
 
 
 class Usage:
-    """What one caller has asked of one workload, as one worker saw it."""
+    """What one caller has asked of one workload."""
 
-    __slots__ = ("hour", "live", "minute")
+    __slots__ = ("_book", "caller", "elsewhere", "fresh", "hour", "live", "minute")
 
-    def __init__(self) -> None:
+    def __init__(self, caller: str, book: "QuotaBook") -> None:
+        self._book = book
+        self.caller = caller
+        self.fresh = 0
+        """Requests let through here that the other workers have not been told of."""
         self.live = 0
-        """Requests waiting or running."""
+        """Requests waiting or running here."""
+        self.elsewhere = 0
+        """The same in other workers."""
         self.minute = Window(MINUTE_S)
         self.hour = Window(HOUR_S)
+
+    def end(self) -> None:
+        """A request that was let through has ended."""
+        self.live -= 1
+        self._book.note(self)
 
     def idle(self, now_s: float) -> bool:
         """Whether forgetting it changes nothing."""
         self.minute.advance(now_s)
         self.hour.advance(now_s)
-        return not (self.live or self.minute.total or self.hour.total)
+        return not (self.live or self.elsewhere or self.minute.total or self.hour.total)
 
 
 class Refused(NamedTuple):
@@ -99,25 +115,24 @@ class Refused(NamedTuple):
 
 
 class QuotaBook:
-    """All callers' usage of one workload in one worker.
+    """All callers' usage of one workload, as far as this worker knows."""
 
-    Of every limit a worker enforces its share, rounded up: nothing in a request's path asks
-    anybody else.
-    """
+    __slots__ = ("_changed", "_on_news", "_others", "_sweep_at", "quota", "usages")
 
-    __slots__ = ("_hour", "_live", "_minute", "_quota", "_sweep_at", "usages")
+    def __init__(self, quota: Quota, *, on_news: Callable[[], None]) -> None:
+        """Begin with nothing used.
 
-    def __init__(self, quota: Quota, *, workers: int) -> None:
+        Args:
+            quota: What each caller may ask. May be replaced: what was used stays used.
+            on_news: Called when there is something to `tell` again.
+        """
+        self.quota = quota
         self.usages: dict[str, Usage] = {}
+        self._on_news = on_news
+        self._changed: dict[str, Usage] = {}
+        self._others: dict[str, dict[str, int]] = {}
+        """Worker to caller to requests waiting or running there."""
         self._sweep_at = _FIRST_SWEEP
-        self.change(quota, workers=workers)
-
-    def change(self, quota: Quota, *, workers: int) -> None:
-        """Take a new quota over; what was used stays used."""
-        self._quota = quota
-        self._minute = _share(quota.requests_per_minute, workers)
-        self._hour = _share(quota.requests_per_hour, workers)
-        self._live = _share(quota.concurrent_requests, workers)
 
     def take(self, caller: str, now_s: float) -> Usage | Refused:
         """Count a request if the caller may send it.
@@ -127,47 +142,93 @@ class QuotaBook:
             now_s: Monotonic clock.
 
         Returns:
-            Where it is counted: `live` is to be lowered when the request ends. A refused request
+            Where it is counted: `end` is to be called when the request ends. A refused request
             counts nowhere.
         """
-        usage = self.usages.get(caller)
-        if usage is None:
-            usage = self._enrol(caller, now_s)
-        if self._live is not None and usage.live >= self._live:
-            return _refused(f"{self._quota.concurrent_requests} concurrent requests", LIVE_RETRY_S)
-        minute_s = _wait_s(usage.minute, self._minute, now_s)
-        hour_s = _wait_s(usage.hour, self._hour, now_s)
+        quota = self.quota
+        usage = self._usage(caller, now_s)
+        live = quota.concurrent_requests
+        if live is not None and usage.live + usage.elsewhere >= live:
+            return _refused(f"{live} concurrent requests", LIVE_RETRY_S)
+        minute, hour = quota.requests_per_minute, quota.requests_per_hour
+        minute_s = None if minute is None else _wait_s(usage.minute, minute, now_s)
+        hour_s = None if hour is None else _wait_s(usage.hour, hour, now_s)
         if hour_s is not None and (minute_s is None or hour_s > minute_s):
-            return _refused(f"{self._quota.requests_per_hour} requests per hour", hour_s)
+            return _refused(f"{hour} requests per hour", hour_s)
         if minute_s is not None:
-            return _refused(f"{self._quota.requests_per_minute} requests per minute", minute_s)
-        if self._minute is not None:
+            return _refused(f"{minute} requests per minute", minute_s)
+        if minute is not None:
             usage.minute.add(now_s)
-        if self._hour is not None:
+        if hour is not None:
             usage.hour.add(now_s)
         usage.live += 1
+        usage.fresh += 1
+        self.note(usage)
         return usage
 
-    def _enrol(self, caller: str, now_s: float) -> Usage:
-        """A new caller; from time to time those are forgotten who have been idle long enough."""
-        if len(self.usages) >= self._sweep_at:
-            for idle in [c for c, usage in self.usages.items() if usage.idle(now_s)]:
-                del self.usages[idle]
-            self._sweep_at = max(_FIRST_SWEEP, 2 * len(self.usages))
-        usage = self.usages[caller] = Usage()
+    # ---- between workers
+
+    def note(self, usage: Usage) -> None:
+        """The other workers are to be told of a caller's usage."""
+        if not self._changed:
+            self._on_news()
+        self._changed[usage.caller] = usage
+
+    def tell(self) -> dict[str, tuple[int, int]]:
+        """What is new since the last time: caller to new requests, and those waiting or running."""
+        news = {}
+        for caller, usage in self._changed.items():
+            news[caller] = (usage.fresh, usage.live)
+            usage.fresh = 0
+        self._changed.clear()
+        return news
+
+    def remind(self) -> None:
+        """Tell again of all who have requests waiting or running: others may have missed it."""
+        for usage in self.usages.values():
+            if usage.live:
+                self.note(usage)
+
+    def hear(self, worker: str, news: Mapping[str, tuple[int, int]], now_s: float) -> None:
+        """Count what another worker has let through."""
+        others = self._others.setdefault(worker, {})
+        for caller, (fresh, live) in news.items():
+            usage = self._usage(caller, now_s)
+            if fresh:
+                self._count(usage, fresh, now_s)
+            usage.elsewhere += live - others.pop(caller, 0)
+            if live:
+                others[caller] = live
+
+    def forget(self, worker: str) -> None:
+        """Another worker is gone, and its requests with it. What they used up stays used."""
+        for caller, live in self._others.pop(worker, {}).items():
+            self.usages[caller].elsewhere -= live
+
+    def _count(self, usage: Usage, count: int, now_s: float) -> None:
+        if self.quota.requests_per_minute is not None:
+            usage.minute.advance(now_s)
+            usage.minute.add(now_s, count)
+        if self.quota.requests_per_hour is not None:
+            usage.hour.advance(now_s)
+            usage.hour.add(now_s, count)
+
+    def _usage(self, caller: str, now_s: float) -> Usage:
+        """A caller's usage; from time to time those are forgotten who have been idle for long."""
+        usage = self.usages.get(caller)
+        if usage is None:
+            if len(self.usages) >= self._sweep_at:
+                for idle in [c for c, known in self.usages.items() if known.idle(now_s)]:
+                    del self.usages[idle]
+                self._sweep_at = max(_FIRST_SWEEP, 2 * len(self.usages))
+            usage = self.usages[caller] = Usage(caller, self)
         return usage
 
 
-def _share(limit: int | None, workers: int) -> int | None:
-    return None if limit is None else share_of_limit(limit, workers)
-
-
-def _wait_s(window: Window, share: int | None, now_s: float) -> float | None:
+def _wait_s(window: Window, limit: int, now_s: float) -> float | None:
     """Seconds until the window has room for one more; None: it has."""
-    if share is None:
-        return None
     window.advance(now_s)
-    excess = window.total - share + 1
+    excess = window.total - limit + 1
     return window.wait_s(now_s, excess) if excess > 0 else None
 
 

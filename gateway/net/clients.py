@@ -58,3 +58,14 @@ class Clients:
                 self._per_client[client.peer] = count - 1
             else:
                 del self._per_client[client.peer]
+
+    def sweep(self, now_s: float) -> None:
+        """Tell those whose deadline has passed.
+
+        A timer for each would cost an idle connection more memory than all the rest of it.
+        """
+        late = [
+            client for client in self._open if client.deadline_s <= now_s or client.ends_s <= now_s
+        ]
+        for client in late:
+            client.expired(now_s)

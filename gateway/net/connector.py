@@ -52,16 +52,28 @@ class Connector:
         for task in self._connecting:
             task.cancel()
 
-    async def _connect(self, exchange: "Exchange", endpoint: "Endpoint") -> None:
-        tls = self._tls if endpoint.proton.tls else None
+    async def reach(self, endpoint: "Endpoint") -> bool:
+        """Whether an endpoint takes a connection; it is kept for the next exchange."""
         try:
-            async with asyncio.timeout(self._worker.settings.connect_timeout_s):
-                _, found = await self._loop.create_connection(
-                    lambda: cast(asyncio.Protocol, UpstreamProtocol(self._worker, endpoint)),
-                    endpoint.host,
-                    endpoint.port,
-                    ssl=tls,
-                )
+            upstream = await self._open(endpoint)
+        except (OSError, TimeoutError):
+            return False
+        self._give_back(upstream, self._worker.monotonic(), reusable=True)
+        return True
+
+    async def _open(self, endpoint: "Endpoint") -> UpstreamProtocol:
+        async with asyncio.timeout(self._worker.settings.connect_timeout_s):
+            _, found = await self._loop.create_connection(
+                lambda: cast(asyncio.Protocol, UpstreamProtocol(self._worker, endpoint)),
+                endpoint.host,
+                endpoint.port,
+                ssl=self._tls if endpoint.proton.tls else None,
+            )
+        return cast(UpstreamProtocol, found)
+
+    async def _connect(self, exchange: "Exchange", endpoint: "Endpoint") -> None:
+        try:
+            upstream = await self._open(endpoint)
         except (OSError, TimeoutError) as exc:
             if isinstance(exc, ssl.SSLError) and not endpoint.failures:
                 # Once per ejection: a wrong certificate would be a riddle without it.
@@ -72,7 +84,6 @@ class Connector:
             if exchange.endpoint is endpoint and exchange.phase is ASSIGNED:
                 exchange.connect_failed()
             return
-        upstream = cast(UpstreamProtocol, found)
         if exchange.phase is ASSIGNED and exchange.endpoint is endpoint:
             exchange.send(upstream, self._worker.monotonic())
         else:  # the client left meanwhile: somebody else can use the connection

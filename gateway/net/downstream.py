@@ -44,7 +44,7 @@ class DownstreamProtocol:
     An `asyncio.Protocol` in all but inheritance, which compiled classes cannot have.
 
     Called by the event loop, and by the one live exchange. It owns the transport, the framing of
-    requests and the connection's one timer; it does not own routing, admission or repeats: it
+    requests and the connection's deadlines; it does not own routing, admission or repeats: it
     asks the dispatcher and obeys.
 
         client too fast   unsent body or read-ahead too large    we pause reading from the client
@@ -53,28 +53,27 @@ class DownstreamProtocol:
     Invariants:
         I1  at most one exchange is live; the next head is read when it has ended.
         I2  nothing is written after `connection_lost`.
-        I3  one timer at most for what comes next; it is re-armed when it fires, not when the
-            deadline moves. A second one only where a workload limits the time of its requests.
+        I3  it always has a deadline, and no timer: one sweep looks at all connections.
     """
 
     __slots__ = (
         "_advancing",
         "_body",
         "_buffer",
-        "_deadline_s",
         "_dispatcher",
         "_exchange",
         "_lost",
         "_paused",
         "_peer_lines",
         "_requests",
-        "_timer",
-        "_timer_at_s",
+        "_scanned",
+        "_silence_s",
         "_tls",
-        "_total_timer",
         "_waiting_for",
         "_worker",
         "braked",
+        "deadline_s",
+        "ends_s",
         "half_closed",
         "keep_alive",
         "peer",
@@ -92,14 +91,16 @@ class DownstreamProtocol:
         self._tls = False
         self._requests = 0
         """Counted where their number is limited."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._total_timer: asyncio.TimerHandle | None = None
-        """Ends an exchange whose workload limits the time of its requests."""
-        self._timer_at_s = math.inf
-        """When the timer fires; infinite without one."""
-        self._deadline_s = 0.0
+        self.deadline_s = math.inf
+        """When what we wait for is late, by the worker's monotonic clock; `Clients.sweep` looks."""
+        self.ends_s = math.inf
+        """When the exchange must have ended, where its workload limits the time of its requests."""
+        self._silence_s = dispatcher.worker.settings.idle_timeout_s
+        """How long nothing may move in a response or a tunnel."""
         self._waiting_for = _FIRST
         self._buffer = b""
+        self._scanned = 0
+        """How much of the buffer is known to hold no end of a head."""
         self._paused = False
         self._lost = False
         self.half_closed = False
@@ -139,7 +140,7 @@ class DownstreamProtocol:
             self._buffer = self._buffer + data if self._buffer else data
             self._advance()
         elif exchange.phase is TUNNEL:
-            self._touch(self._worker.settings.idle_timeout_s)
+            self._touch(self._silence_s)
             exchange.tunnel(data)
         elif exchange.body_done:
             self._buffer += data
@@ -170,6 +171,7 @@ class DownstreamProtocol:
         if exchange is None:
             return self.braked and bool(self._buffer)  # requests that wait for a slow reader
         if exchange.phase is TUNNEL:
+            self._expect_the_end()
             return exchange.client_eof()
         if not exchange.body_done:
             return False
@@ -196,10 +198,6 @@ class DownstreamProtocol:
         """The client is gone."""
         self._lost = True
         self._worker.clients.leave(self)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._end_total_timer()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_gone()
@@ -218,7 +216,12 @@ class DownstreamProtocol:
         transport = self._upstream_transport()
         if transport is not None:
             transport.resume_reading()
-        if self._exchange is None and not self._lost and self._waiting_for != _LINGER:
+        if (
+            self._exchange is None
+            and self._waiting_for != _LINGER
+            and not self._lost
+            and not self.transport.is_closing()
+        ):
             self.release_reading()
             self._advance()
 
@@ -233,23 +236,26 @@ class DownstreamProtocol:
     def write(self, data: bytes) -> None:
         """Response bytes."""
         if not self._lost:
-            idle_s = self._worker.settings.idle_timeout_s
-            self._deadline_s = self._worker.monotonic() + idle_s
+            self.deadline_s = self._worker.monotonic() + self._silence_s
             self._waiting_for = _STREAM
-            if self._deadline_s < self._timer_at_s:
-                self._arm(idle_s)
             self.transport.write(data)
 
     def write_eof(self) -> bool:
         """End the response direction of a tunnel; False when the connection cannot."""
         if self._lost or not self.transport.can_write_eof():
             return False
+        self._expect_the_end()
         self.transport.write_eof()
         return True
 
+    def _expect_the_end(self) -> None:
+        """One direction of a tunnel has ended: the other does not stay open for long in silence."""
+        self._silence_s = self._worker.settings.half_closed_timeout_s
+        self._expect(self._silence_s, _STREAM)
+
     def start_tunnel(self) -> None:
         """From now on bytes pass both ways."""
-        self._end_total_timer()
+        self.ends_s = math.inf
         self.keep_alive = False
         exchange, early = self._exchange, self._buffer
         self._buffer = b""
@@ -265,15 +271,13 @@ class DownstreamProtocol:
         """The request is sent, as far as it has come."""
         settings = self._worker.settings
         if body_done:
-            self._deadline_s = now_s + settings.response_timeout_s
+            self.deadline_s = now_s + settings.response_timeout_s
             self._waiting_for = _RESPONSE
         else:
-            self._deadline_s = now_s + settings.body_timeout_s
+            self.deadline_s = now_s + settings.body_timeout_s
             self._waiting_for = _BODY
         if self._paused:
             self.release_reading()
-        if self._deadline_s < self._timer_at_s:
-            self._arm(self._deadline_s - now_s)
 
     def peer_lines(self, head: RequestHead) -> bytes:
         """Forwarded and X-Forwarded-* of this connection; a client's own only when trusted."""
@@ -326,8 +330,7 @@ class DownstreamProtocol:
         """The exchange has ended: on to the next request, or to the connection's end."""
         self._exchange = None
         self._body = None
-        if self._total_timer is not None:
-            self._end_total_timer()
+        self.ends_s = math.inf
         if self._lost:
             return
         if not self.keep_alive or (self.half_closed and not self._buffer):
@@ -338,11 +341,8 @@ class DownstreamProtocol:
             return
         if self._paused:
             self.release_reading()
-        keep_alive_s = self._worker.settings.keep_alive_timeout_s
-        self._deadline_s = now_s + keep_alive_s
+        self.deadline_s = now_s + self._worker.settings.keep_alive_timeout_s
         self._waiting_for = _IDLE
-        if self._deadline_s < self._timer_at_s:
-            self._arm(keep_alive_s)
         if self._buffer and not self._advancing:
             self._advance()
 
@@ -387,12 +387,14 @@ class DownstreamProtocol:
         data = self._buffer
         if data.startswith(b"\r\n"):  # RFC 9112 section 2.2: empty lines before a request
             data = _EMPTY_LINES.sub(b"", data, count=1)
-        end = data.find(b"\r\n\r\n") + 4
+        # A head that comes byte by byte must not be searched from its beginning each time.
+        end = data.find(b"\r\n\r\n", max(0, self._scanned - 3)) + 4
         settings = self._worker.settings
         if end < 4 or end > settings.max_head_bytes:  # noqa: PLR2004 - not found
             return self._incomplete(data, found=end >= 4)  # noqa: PLR2004
         raw = data[:end]
         self._buffer = data[end:]
+        self._scanned = 0
         try:
             head = self._worker.heads.request(raw)
         except FramingError as exc:
@@ -413,6 +415,7 @@ class DownstreamProtocol:
 
     def _incomplete(self, data: bytes, *, found: bool) -> bool:
         self._buffer = data
+        self._scanned = len(data)
         settings = self._worker.settings
         if found or len(data) > settings.max_head_bytes:
             self._refuse_connection(
@@ -436,9 +439,7 @@ class DownstreamProtocol:
             exchange.refuse(answers.BODY_TOO_LARGE)
             return
         if proton.request_timeout_s:
-            self._total_timer = self._dispatcher.loop.call_later(
-                proton.request_timeout_s, exchange.out_of_time
-            )
+            self.ends_s = now_s + proton.request_timeout_s
         if head.body != BODY_NONE:
             self._body = RequestBody(head, limit_bytes=limit)
             if self._buffer:
@@ -553,37 +554,20 @@ class DownstreamProtocol:
             self.transport.write_eof()
         self._expect(self._worker.settings.idle_timeout_s if self.braked else _LINGER_S, _LINGER)
 
-    def _end_total_timer(self) -> None:
-        if self._total_timer is not None:
-            self._total_timer.cancel()
-            self._total_timer = None
-
     def _touch(self, seconds: float) -> None:
-        self._deadline_s = self._worker.monotonic() + seconds
+        self.deadline_s = self._worker.monotonic() + seconds
 
     def _expect(self, seconds: float, waiting_for: int) -> None:
         """Set the deadline for what comes next."""
-        self._deadline_s = self._worker.monotonic() + seconds
+        self.deadline_s = self._worker.monotonic() + seconds
         self._waiting_for = waiting_for
-        if self._deadline_s < self._timer_at_s:
-            self._arm(seconds)
 
-    def _arm(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at_s = self._worker.monotonic() + seconds
-        self._timer = self._dispatcher.loop.call_later(seconds, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
-        self._timer_at_s = math.inf
-        left = self._deadline_s - self._worker.monotonic()
-        if left > 0:
-            self._arm(left)
-        else:
-            self._expired()
-
-    def _expired(self) -> None:
+    def expired(self, now_s: float) -> None:
+        """A deadline has passed."""
+        if self.ends_s <= now_s and self._exchange is not None:
+            self.ends_s = math.inf
+            self._exchange.out_of_time()
+            return
         waiting_for, exchange = self._waiting_for, self._exchange
         if waiting_for == _LINGER or self.transport.is_closing():
             self.transport.abort()
@@ -603,5 +587,6 @@ class DownstreamProtocol:
         elif exchange.phase is TUNNEL:
             exchange.client_gone()
             self.transport.close()
+            self._expect(_LINGER_S, _LINGER)
         else:
             exchange.fail(answers.REPLICA_TIMEOUT)

@@ -242,8 +242,10 @@ class Exchange:
 
     def upgrade(self, head: ResponseHead, rest: bytes) -> None:
         """The replica switched protocols: from here on bytes pass both ways, unread."""
-        if self.head.upgrade is None:
-            self.fail(answers.BAD_RESPONSE)  # RFC 9110 section 15.2.2: nobody asked for it
+        if self.head.upgrade is None or not self.body_done:
+            # RFC 9110 sections 15.2.2, 7.8: nobody asked for it, or the request has not ended,
+            # and its rest would be taken for the new protocol
+            self.fail(answers.BAD_RESPONSE)
             return
         self.phase = next_phase(self.phase, Event.UPGRADED)
         self.status = head.status
@@ -415,7 +417,7 @@ class Exchange:
         elif not self.sent:
             worker.queued_bytes -= proton.room.leave(self.caller, self)
         if self.usage is not None:
-            self.usage.live -= 1
+            self.usage.end()
         meter = proton.meter
         meter.finish(now_s, ending, sent=self.sent)
         meter.bytes_out += self.bytes_out

@@ -145,11 +145,6 @@ class Listeners:
         if self.tls is not None:
             self.tls.abort()
 
-    def reload(self) -> None:
-        """Read the certificate again, if there is one."""
-        if self.tls is not None:
-            self.tls.reload()
-
 
 def _admin_socket(settings: GatewaySettings) -> socket.socket:
     port = settings.admin_port + settings.worker_index if settings.admin_port else 0

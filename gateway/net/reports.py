@@ -12,6 +12,7 @@ from controlplane.store.client import Store
 from controlplane.store.errors import StoreError
 from gateway.core.load import CLASSES
 from gateway.net.routes import ProtonRoute, Routes
+from gateway.net.usage import UsageTeller
 from gateway.net.worker import Worker
 
 _WAKE_AGAIN_S = 1.0
@@ -34,18 +35,21 @@ class Reporter:
         self._woken_s: dict[str, float] = {}
         self._pauses: dict[str, asyncio.TimerHandle] = {}
         """Protons whose next wake-up waits for the end of the pause."""
+        self._usage = UsageTeller(worker, routes.policies, store)
         self._note = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failing = False
 
     def start(self) -> None:
         """Begin to report."""
+        self._usage.start()
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """Say goodbye: the last totals, marked as a draining worker's."""
         for pause in self._pauses.values():
             pause.cancel()
+        await self._usage.stop()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -1,11 +1,10 @@
-"""Where requests may go: workloads, protons, endpoints and identities, kept fresh by the store.
+"""Where requests may go: workloads, protons and endpoints, kept fresh by the store.
 
 A request reads one `WorkloadRoute`, which is never changed but replaced as a whole. What lives
 longer than a route (an endpoint's slots and idle connections, a proton's queue and counters) are
 objects that successive routes share.
 """
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from gateway.core.health import Health
 from gateway.core.load import LoadMeter
 from gateway.core.overload import UNLIMITED, allowed
 from gateway.core.retries import RetryBudget
+from gateway.net.callers import PEOPLE, Callers
 from gateway.net.policies import Policies, Policy
 from gateway.net.worker import Worker
 
@@ -32,22 +32,7 @@ if TYPE_CHECKING:
 KINDS: tuple[type[Record], ...] = (User, Token, Workload, Deployment, Proton, Replica, Scale)
 """What a gateway watches."""
 
-_MAX_CREDENTIALS = 10_000
-_MAX_CREDENTIAL_BYTES = 256
 _MAX_RETIRED = 1_000
-_PEOPLE: tuple[type[Record], ...] = (User, Token)
-
-
-class Identity:
-    """Who calls, by token."""
-
-    __slots__ = ("admin", "expires_at", "line", "user_id")
-
-    def __init__(self, *, user_id: str, admin: bool, expires_at: float | None) -> None:
-        self.user_id = user_id
-        self.admin = admin
-        self.expires_at = expires_at
-        self.line = b"X-DataRobot-User-Id: " + user_id.encode()
 
 
 class Endpoint:
@@ -193,16 +178,15 @@ class Routes:
         self._mirror = mirror
         self.workloads: dict[bytes, WorkloadRoute] = {}
         self.deployments: dict[bytes, bytes] = {}
+        self.callers = Callers(worker, mirror)
         self.protons: dict[str, ProtonRoute] = {}
         self.retired: dict[str, ProtonRoute] = {}
         """Protons whose record is gone: their totals stay in the reports."""
         self._protons_of: dict[str, set[str]] = {}
         self._proton_of_replica: dict[str, str] = {}
-        self._policies = Policies(worker.settings)
+        self.policies = Policies(worker.settings)
         self._early: dict[str, dict[str, Replica]] = {}
         """Replicas that became known before their proton."""
-        self._identities: dict[str, Identity] = {}
-        self._credentials: dict[bytes, Identity] = {}
         self.on_progress: Callable[[ProtonRoute], None] = _nothing
 
     @property
@@ -237,8 +221,8 @@ class Routes:
                 protons.add(change.id)
             elif cls is Deployment:
                 self._deployment_changed(change.id, record)
-        if any(change.cls in _PEOPLE for change in changes):
-            self._people_changed()
+        if any(change.cls in PEOPLE for change in changes):
+            self.callers.refresh()
         self._refresh(workloads, protons)
 
     def _refresh(self, workloads: set[str], protons: set[str]) -> None:
@@ -250,44 +234,6 @@ class Routes:
             proton = self.protons.get(proton_id)
             if proton is not None:
                 self.on_progress(proton)
-
-    def authenticate(self, credential: bytes | None) -> Identity | None:
-        """Who holds this credential; None for nobody.
-
-        Args:
-            credential: An Authorization value (`Bearer T` or `Token T`), or a bare token.
-        """
-        if credential is None:
-            return None
-        identity = self._credentials.get(credential)
-        if identity is None:
-            scheme, blank, token = credential.partition(b" ")
-            if blank and scheme.lower() not in {b"bearer", b"token"}:
-                return None
-            digest = hashlib.sha256(token.strip() if blank else scheme).hexdigest()
-            identity = self._identities.get(digest)
-            if identity is None:
-                return None
-            if len(credential) <= _MAX_CREDENTIAL_BYTES:  # blanks around a token may be many
-                if len(self._credentials) >= _MAX_CREDENTIALS:
-                    self._credentials.clear()
-                self._credentials[credential] = identity
-        if identity.expires_at is not None and identity.expires_at <= self._worker.wall():
-            return None
-        return identity
-
-    def _people_changed(self) -> None:
-        users = self._mirror.all(User)
-        self._identities = {
-            token.digest: Identity(
-                user_id=token.user_id,
-                admin=users[token.user_id].admin,
-                expires_at=token.expires_at,
-            )
-            for token in self._mirror.all(Token).values()
-            if token.user_id in users
-        }
-        self._credentials.clear()
 
     def _deployment_changed(self, deployment_id: str, record: Record | None) -> None:
         key = deployment_id.encode()
@@ -403,12 +349,12 @@ class Routes:
         record = self._mirror.get(Workload, workload_id)
         if record is None or record.deleted_at is not None:
             self.workloads.pop(key, None)
-            self._policies.drop(workload_id)
+            self.policies.drop(workload_id)
             return
         protons = tuple(
             self.protons[proton_id] for proton_id in sorted(self._protons_of.get(workload_id, ()))
         )
-        self._policies.apply(workload_id, record.traffic, protons)
+        self.policies.apply(workload_id, record.traffic, protons)
         invokers = {user for user, role in record.roles.items() if role in INVOKING_ROLES}
         self.workloads[key] = WorkloadRoute(
             workload_id, protons, frozenset(invokers | {record.creator_id})

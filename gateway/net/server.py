@@ -95,7 +95,8 @@ class GatewayServer:
                 factory=lambda: cast(asyncio.Protocol, DownstreamProtocol(dispatcher)),
                 loop=loop,
             )
-            loop.add_signal_handler(signal.SIGHUP, listeners.reload)
+            if listeners.tls is not None:
+                loop.add_signal_handler(signal.SIGHUP, listeners.tls.reload)
             await admin.start(listeners.admin)
             await listeners.open()
             reporter.start()

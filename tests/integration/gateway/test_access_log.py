@@ -79,3 +79,19 @@ async def test_a_client_that_vanishes_is_logged_as_aborted(rig: Rig) -> None:
     await gateway.stop()
     (line,) = [json.loads(text) for text in gateway.output.read_text().splitlines()]
     assert line["ending"] == "aborted"
+
+
+async def test_what_never_became_an_exchange_is_logged_too(rig: Rig) -> None:
+    gateway = await rig.start_child(access_log="errors")
+    assert (await rig.ask(token="wrong")).status == 401
+    client = await rig.client()
+    client.send(b"GET / HTTP/1.1\r\n\r\n")
+    assert (await client.answer()).status == 400
+    await gateway.stop()
+    lines = [json.loads(line) for line in gateway.output.read_text().splitlines()]
+    assert [(line["status"], line["code"], line["ending"]) for line in lines] == [
+        (401, "unauthenticated", "refused"),
+        (400, "bad_request", "refused"),
+    ]
+    assert lines[0]["path"] == f"/api/v2/endpoints/workloads/{WORKLOAD_ID}/"
+    assert lines[1]["path"] == "", "it could not be read"

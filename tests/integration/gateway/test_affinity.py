@@ -11,11 +11,11 @@ from controlplane.model.traffic import Affinity, AffinityKind, Traffic
 from controlplane.store.client import Store
 from gateway.core.affinity import digest, rendezvous, token_of
 from tests.integration.gateway import records
-from tests.integration.gateway.gateways import ChildGateway
+from tests.integration.gateway.pairs import Pair, pair
 from tests.integration.gateway.records import OTHER_PROTON_ID, PROTON_ID, WORKLOAD_ID
-from tests.integration.gateway.rig import DEFAULTS, Rig, request, uvloop_only
+from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import SWITCHED, Script, ScriptedReplica
-from tests.integration.gateway.waiting import until, until_async
+from tests.integration.gateway.waiting import until
 from tests.integration.gateway.wire import Message, Wire
 
 COOKIE = Affinity(kind=AffinityKind.COOKIE, name="stick")
@@ -371,21 +371,12 @@ async def test_no_session_moves_while_replicas_are_added_under_load(
     store: Store, store_url: str, tmp_path: Path, rule: Affinity
 ) -> None:
     """Two worker processes on one port, a new connection for every request."""
-    rig = Rig(store, store_url, tmp_path)
-    first = await rig.start_child(worker_count=2)
-    (tmp_path / "second").mkdir()
-    settings = {**DEFAULTS, "port": first.port, "worker_index": 1, "worker_count": 2}
-    second = ChildGateway(settings, store_url, tmp_path / "second")
-    await second.start()
+    async with pair(store, store_url, tmp_path) as workers:
+        await spread_under_load(workers, rule)
 
-    async def ready(count: int) -> None:
-        for gateway in (first, second):
 
-            async def knows(gateway: ChildGateway = gateway) -> bool:
-                return (await gateway.metrics())["gateway_endpoints{ready}"] == count
-
-            await until_async(knows)
-
+async def spread_under_load(workers: Pair, rule: Affinity) -> None:
+    rig = workers.rig
     moved: list[str] = []
     answered = 0
     done = asyncio.Event()
@@ -404,26 +395,23 @@ async def test_no_session_moves_while_replicas_are_added_under_load(
             if answer.status != 200 or port(answer) != home:
                 moved.append(f"session {number} moved: {answer}")
 
-    try:
-        await affinity(rig, rule)
-        for _ in range(2):
-            await rig.replica(named("Mcp-Session-Id: s"))
-        await ready(2)
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(8):
-                tasks.create_task(session(number))
-            for count in range(3, 7):
-                await rig.replica(named("Mcp-Session-Id: s"))
-                await ready(count)
-                seen = answered
-                await until(lambda seen=seen: answered > seen + 40)
-            done.set()
-        assert moved == []
-        for gateway in (first, second):
-            assert (await gateway.metrics())["gateway_requests_started_total"] > 0
-    finally:
-        await second.stop()
-        await rig.close()
+    async def added(count: int) -> None:
+        await rig.replica(named("Mcp-Session-Id: s"))
+        await workers.both(lambda metrics: metrics["gateway_endpoints{ready}"] == count)
+
+    await affinity(rig, rule)
+    for count in range(1, 3):
+        await added(count)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(8):
+            tasks.create_task(session(number))
+        for count in range(3, 7):
+            await added(count)
+            seen = answered
+            await until(lambda seen=seen: answered > seen + 40)
+        done.set()
+    assert moved == []
+    await workers.both(lambda metrics: metrics["gateway_requests_started_total"] > 0)
 
 
 async def test_a_pinned_protons_sessions_need_no_weight(rig: Rig) -> None:

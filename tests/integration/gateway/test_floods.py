@@ -57,7 +57,9 @@ async def _tunnel(wire: Wire, _head: Head) -> None:
     await asyncio.Event().wait()
 
 
-async def _start(rig: Rig, handler: Callable[[Wire, Head], Awaitable[None]], **settings: object) -> Flooded:
+async def _start(
+    rig: Rig, handler: Callable[[Wire, Head], Awaitable[None]], **settings: object
+) -> Flooded:
     gateway = await flooded(rig, **settings)
     await rig.replica(by_path(flood=handler))
     await gateway.others_are_served()
@@ -307,9 +309,7 @@ CUT = {
 @pytest.mark.parametrize(
     ("before", "piece"), [pytest.param(*case, id=name) for name, case in CUT.items()]
 )
-async def test_an_answer_with_endless_framing_is_cut(
-    rig: Rig, before: bytes, piece: bytes
-) -> None:
+async def test_an_answer_with_endless_framing_is_cut(rig: Rig, before: bytes, piece: bytes) -> None:
     gateway = await _start(rig, _saying(before, piece))
     async with crowd(rig, 40) as clients:
         for client in clients:

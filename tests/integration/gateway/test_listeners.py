@@ -282,6 +282,9 @@ async def test_a_replaced_worker_leaves_everything_new_to_its_successor(
         assert answer.body == b"ok"
         assert answer.get("connection") is None, "the successor keeps it"
         later.close()
+    new.admin_port = int(slot.admin.getsockname()[1])
+    for _ in range(20):
+        assert (await new.admin("/readyz"))[0] == 200, "the old one would say that it leaves"
     wire.send(OK)
     answer = await held.answer()
     assert answer.body == b"ok"

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 from controlplane.model.states import AccessRole
 from controlplane.model.traffic import Quota, Traffic
+from controlplane.store.client import Store
 from tests.integration.gateway import records
-from tests.integration.gateway.rig import Rig, request
+from tests.integration.gateway.pairs import pair
+from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
+from tests.integration.gateway.waiting import until_async
 
 BOTH = {records.USER_ID: AccessRole.CONSUMER, records.OTHER_USER_ID: AccessRole.CONSUMER}
 
@@ -125,11 +129,53 @@ async def test_deployment_and_workload_urls_share_a_quota(rig: Rig) -> None:
     assert (await rig.ask()).status == 429
 
 
-async def test_every_worker_enforces_its_share_of_the_quota(rig: Rig) -> None:
-    await rig.start(worker_count=2)
-    await rig.replica(answering(OK))
-    await limited(rig, requests_per_minute=5)
-    assert [(await rig.ask()).status for _ in range(4)] == [200, 200, 200, 429]
+@uvloop_only
+async def test_two_workers_enforce_one_quota(store: Store, store_url: str, tmp_path: Path) -> None:
+    """Never less than the quota; more only by what passes before one hears of the other."""
+    async with pair(store, store_url, tmp_path) as workers:
+        rig = workers.rig
+        await rig.replica(answering(OK))
+        await workers.both(lambda metrics: metrics["gateway_endpoints{ready}"] == 1)
+        await limited(rig, requests_per_minute=30)
+        revision = await store.commit([])
+        await workers.applied(revision)
+        statuses = [(await rig.ask()).status for _ in range(120)]
+        assert statuses[:30] == [200] * 30
+        assert statuses.count(200) < 60, "as many as if they knew nothing of each other"
+        await workers.both(lambda metrics: metrics.get("gateway_answers_total{quota}", 0) > 0)
+
+
+@uvloop_only
+async def test_running_requests_count_in_both_workers(
+    store: Store, store_url: str, tmp_path: Path
+) -> None:
+    async with pair(store, store_url, tmp_path) as workers:
+        rig = workers.rig
+        await limited(rig, concurrent_requests=3)
+        await workers.applied(await store.commit([]))
+        held = []
+        for _ in range(3):
+            held.append(await rig.client())
+            held[-1].send(request())
+
+        async def refused_by_both() -> bool:
+            await rig.ask()
+            found = [await worker.metrics() for worker in workers.workers]
+            return all(metrics.get("gateway_answers_total{quota}", 0) > 0 for metrics in found)
+
+        await until_async(refused_by_both)
+        waiting = [
+            (await worker.metrics()).get("gateway_requests_queued", 0) for worker in workers.workers
+        ]
+        assert sum(waiting) == 3
+        for client in held:
+            client.reset()
+        await rig.replica(answering(OK))
+
+        async def free() -> bool:
+            return (await rig.ask()).status == 200
+
+        await until_async(free)
 
 
 async def test_counters_add_up_when_quotas_refuse_many_at_once(rig: Rig) -> None:

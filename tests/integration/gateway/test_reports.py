@@ -122,18 +122,18 @@ async def test_the_cache_of_identities_stays_bounded(store: Store) -> None:
         for blanks in range(1, 80):
             for n, person in enumerate(people):
                 credential = b"Bearer" + b" " * blanks + b"token-%d" % n
-                found = routes.authenticate(credential)
+                found = routes.callers.authenticate(credential)
                 assert found is not None
                 assert found.user_id == person.id
-                assert routes.authenticate(credential + b"x") is None
-        assert 0 < len(routes._credentials) <= 10_000
+                assert routes.callers.authenticate(credential + b"x") is None
+        assert 0 < len(routes.callers._credentials) <= 10_000
         for n in range(100):
-            assert routes.authenticate(b"Bearer token-1" + b" " * (60_000 + n)) is not None
-        assert sum(map(len, routes._credentials)) < 10_000 * 256
+            assert routes.callers.authenticate(b"Bearer token-1" + b" " * (60_000 + n)) is not None
+        assert sum(map(len, routes.callers._credentials)) < 10_000 * 256
         await mirror.reached(await store.delete(Token, tokens[0].id))
-        assert routes.authenticate(b"Bearer token-0") is None
+        assert routes.callers.authenticate(b"Bearer token-0") is None
         await mirror.reached(await store.delete(User, people[1].id))
-        assert routes.authenticate(b"Bearer token-1") is None
-        assert routes.authenticate(b"Bearer token-2") is not None
+        assert routes.callers.authenticate(b"Bearer token-1") is None
+        assert routes.callers.authenticate(b"Bearer token-2") is not None
     finally:
         await mirror.stop()

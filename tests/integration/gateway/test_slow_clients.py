@@ -133,7 +133,9 @@ async def test_a_reader_that_never_reads_is_cut_in_the_end(rig: Rig) -> None:
         await gateway.check()
 
 
-async def test_clients_that_leave_in_the_middle_of_everything_leave_nothing_behind(rig: Rig) -> None:
+async def test_clients_that_leave_in_the_middle_of_everything_leave_nothing_behind(
+    rig: Rig,
+) -> None:
     gateway = await flooded(rig)
     await rig.replica(by_path(flood=_read_all))
     await gateway.others_are_served()

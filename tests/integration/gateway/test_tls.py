@@ -2,7 +2,11 @@
 
 import asyncio
 import contextlib
+import os
+import signal
+import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ from gateway.net import tls as gateway_tls
 from tests.fakes.certificates import Authority
 from tests.integration.gateway import records
 from tests.integration.gateway.records import TOKEN, WORKLOAD_ID
-from tests.integration.gateway.rig import Rig, request
+from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import OK, SWITCHED, answering
 from tests.integration.gateway.waiting import until, until_async
 from tests.integration.gateway.wire import DEADLINE_S, Wire
@@ -144,7 +148,8 @@ async def test_a_reader_that_is_slow_holds_the_replica_up_not_the_memory(secure:
     await secure.start()
     replica = await secure.rig.replica()
     client = await secure.client()
-    client.writer.transport.pause_reading()
+    transport: Any = client.writer.transport
+    transport.pause_reading()
     client.send(request())
     wire = await replica.accepted()
     await wire.request()
@@ -159,7 +164,7 @@ async def test_a_reader_that_is_slow_holds_the_replica_up_not_the_memory(secure:
             async with asyncio.timeout(0.5):
                 await wire.writer.drain()
     assert sent < size
-    client.writer.transport.resume_reading()
+    transport.resume_reading()
     while sent < size:
         wire.send(piece)
         sent += len(piece)
@@ -173,7 +178,9 @@ async def test_a_reader_that_is_slow_holds_the_replica_up_not_the_memory(secure:
 # ---- endings
 
 
-async def test_a_client_that_closes_its_side_ends_the_exchange(secure: Secure) -> None:
+async def test_a_client_that_closes_its_side_ends_the_exchange(
+    secure: Secure, caplog: pytest.LogCaptureFixture
+) -> None:
     """The event loops know no half-closed TLS: what is asked for is not answered any more."""
     await secure.start()
     replica = await secure.rig.replica()
@@ -184,6 +191,7 @@ async def test_a_client_that_closes_its_side_ends_the_exchange(secure: Secure) -
     client.close()
     assert await wire.ended() in {"eof", "reset"}
     await secure.rig.counted(started=1, finished={"aborted": 1})
+    assert "eof_received" not in caplog.text, "the loops warn of protocols that want more"
 
 
 async def test_a_client_that_vanishes_without_a_goodbye_ends_the_exchange(secure: Secure) -> None:
@@ -281,6 +289,21 @@ async def test_a_new_certificate_is_for_new_connections_and_old_ones_go_on(
     await until_async(renewed)
     old.send(request())
     assert (await old.answer()).body == b"ok"
+
+
+async def test_a_signal_has_the_certificate_read_at_once(
+    secure: Secure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_tls, "_LOOK_S", 3600.0)
+    await secure.start()
+    assert await secure.name() == "first"
+    secure.issue("second")
+    os.kill(os.getpid(), signal.SIGHUP)
+
+    async def renewed() -> bool:
+        return await secure.name() == "second"
+
+    await until_async(renewed)
 
 
 async def test_a_bad_certificate_leaves_the_old_one_in_use_and_says_so(
@@ -396,6 +419,7 @@ async def test_a_drain_waits_for_handshakes_and_serves_what_comes_of_them(secure
         return False
 
     await until_async(refused)
+    await asyncio.sleep(0.3)  # longer than idle workers stay
     half.do_handshake()
     half.write(request())
     slow.send(outgoing.read())
@@ -425,3 +449,35 @@ async def test_connections_that_come_by_the_hundred_are_all_served(secure: Secur
 
     for _ in range(4):
         assert await asyncio.gather(*(one() for _ in range(50))) == [b"ok"] * 50
+
+
+@uvloop_only
+async def test_handshakes_that_have_not_begun_when_the_worker_is_told_to_end_are_made(
+    secure: Secure,
+) -> None:
+    """Also those of connections that only the kernel has accepted."""
+    files: dict[str, Any] = {
+        "tls_cert_file": secure.cert,
+        "tls_key_file": secure.key,
+        "tls_port": 0,
+    }
+    gateway = await secure.rig.start_child(**files)
+    await secure.rig.replica(answering(OK))
+    context = secure.context()
+    gateway.process.send_signal(signal.SIGSTOP)
+    socks = [socket.create_connection(("127.0.0.1", gateway.tls_port)) for _ in range(150)]
+
+    def ask(sock: socket.socket) -> bytes:
+        with sock:
+            sock.settimeout(DEADLINE_S)
+            with context.wrap_socket(sock, server_hostname="localhost") as wrapped:
+                wrapped.sendall(request())
+                return wrapped.recv(4096)
+
+    gateway.process.terminate()
+    gateway.process.send_signal(signal.SIGCONT)
+    with ThreadPoolExecutor(len(socks)) as pool:
+        loop = asyncio.get_running_loop()
+        answers = await asyncio.gather(*(loop.run_in_executor(pool, ask, s) for s in socks))
+    assert all(answer.startswith(b"HTTP/1.1 200 OK") for answer in answers)
+    assert await gateway.exit_code() == 0

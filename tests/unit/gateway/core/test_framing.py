@@ -86,6 +86,12 @@ REFUSED = {
         pytest.param({"start": b"GET /#?protonId=p HTTP/1.1"}, id="before-a-query"),
         pytest.param({"start": b"GET http://h/#a HTTP/1.1"}, id="absolute"),
     ],
+    "target with a control character": [
+        pytest.param({"start": b"GET /a\nX-DataRobot-User-Id:root HTTP/1.1"}, id="lf"),
+        pytest.param({"start": b"GET /a\r HTTP/1.1"}, id="cr"),
+        pytest.param({"start": b"GET /a\x7f HTTP/1.1"}, id="delete"),
+        pytest.param({"start": b"GET /a\t HTTP/1.1"}, id="tab"),
+    ],
     "absolute form without a host, or with a user": [
         pytest.param({"start": b"GET http:///a HTTP/1.1"}, id="no-host"),
         pytest.param({"start": b"GET http://?a HTTP/1.1"}, id="no-host-before-a-query"),
@@ -417,6 +423,13 @@ def test_a_trace_given_twice_is_the_first():
     head = request(b"traceparent: " + TRACE, b"traceparent: " + other)
     assert head.traceparent == TRACE
     assert head.lines == [b"traceparent: " + TRACE]
+
+
+def test_a_host_is_as_long_as_names_can_be():
+    name = b".".join([b"a" * 63] * 4)[:255]
+    assert request(b"A: 1", host=b"Host: " + name + b":65535").host == name + b":65535"
+    with pytest.raises(FramingError, match="Host"):
+        request(b"A: 1", host=b"Host: " + name + b"a:655350")
 
 
 def test_as_many_lines_as_the_limit_are_accepted():

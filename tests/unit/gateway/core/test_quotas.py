@@ -12,8 +12,8 @@ from gateway.core.quotas import HOUR_S, MINUTE_S, SLOTS, QuotaBook, Refused, Usa
 CALLER = "a caller"
 
 
-def book(workers: int = 1, **quota: int) -> QuotaBook:
-    return QuotaBook(Quota(**quota), workers=workers)
+def book(**quota: int) -> QuotaBook:
+    return QuotaBook(Quota(**quota), on_news=lambda: None)
 
 
 def passes(quotas: QuotaBook, now_s: float, caller: str = CALLER) -> bool:
@@ -21,7 +21,7 @@ def passes(quotas: QuotaBook, now_s: float, caller: str = CALLER) -> bool:
     taken = quotas.take(caller, now_s)
     if isinstance(taken, Refused):
         return False
-    taken.live -= 1
+    taken.end()
     return True
 
 
@@ -132,7 +132,7 @@ def test_running_requests_are_counted_until_they_end():
     refusal = refused(quotas, 100.0)
     assert "2 concurrent requests" in refusal.answer.detail
     assert refusal.retry_after == 1
-    first.live -= 1
+    first.end()
     assert passes(quotas, 100.0)
 
 
@@ -141,7 +141,7 @@ def test_a_refusal_for_concurrency_uses_no_rate_up():
     running = quotas.take(CALLER, 0.0)
     assert isinstance(running, Usage)
     assert not passes(quotas, 0.0)
-    running.live -= 1
+    running.end()
     assert passes(quotas, 0.0)
 
 
@@ -152,35 +152,21 @@ def test_callers_do_not_share():
     assert passes(quotas, 0.0, "b")
 
 
-@pytest.mark.parametrize(
-    ("limit", "workers", "share"),
-    [
-        pytest.param(60, 1, 60, id="alone"),
-        pytest.param(60, 4, 15, id="even"),
-        pytest.param(61, 4, 16, id="rounded-up"),
-        pytest.param(1, 4, 1, id="nobody-is-shut-out"),
-    ],
-)
-def test_every_worker_enforces_its_share(limit, workers, share):
-    quotas = book(workers, requests_per_minute=limit)
-    assert sum(passes(quotas, 0.0) for _ in range(100)) == share
-
-
 def test_a_changed_quota_counts_what_was_used_before():
     quotas = book(requests_per_minute=5)
     assert all(passes(quotas, 0.0) for _ in range(5))
-    quotas.change(Quota(requests_per_minute=6), workers=1)
+    quotas.quota = Quota(requests_per_minute=6)
     assert [passes(quotas, 0.0) for _ in range(2)] == [True, False]
-    quotas.change(Quota(requests_per_minute=2), workers=1)
+    quotas.quota = Quota(requests_per_minute=2)
     assert refused(quotas, 30.0).retry_after == 31
-    quotas.change(Quota(concurrent_requests=1), workers=1)
+    quotas.quota = Quota(concurrent_requests=1)
     assert passes(quotas, 30.0)
 
 
 def test_after_a_lower_quota_enough_of_the_oldest_must_leave():
     quotas = book(requests_per_minute=6)
     assert all(passes(quotas, at) for at in (0.0, 10.0, 10.0, 20.0, 30.0))
-    quotas.change(Quota(requests_per_minute=2), workers=1)
+    quotas.quota = Quota(requests_per_minute=2)
     assert refused(quotas, 30.0).retry_after == 51  # the fourth leaves at 81
 
 
@@ -223,3 +209,105 @@ def test_nobody_is_forgotten_too_early(quota):
         assert isinstance(quotas.take(caller, 100.0), Usage)
         running[caller] += 1
     assert {caller: usage.live for caller, usage in quotas.usages.items()} == running
+
+
+# ---- several workers
+
+
+def tell(teller: QuotaBook, *hearers: QuotaBook, now_s: float = 0.0) -> None:
+    """One worker tells others its news."""
+    news = teller.tell()
+    for hearer in hearers:
+        hearer.hear(f"worker {id(teller)}", news, now_s)
+
+
+@given(
+    sends=st.lists(st.integers(0, 2), max_size=60),
+    gaps=st.lists(st.floats(0, 10), min_size=60, max_size=60),
+    limit=st.integers(1, 10),
+)
+def test_workers_that_tell_at_once_are_as_exact_as_one(sends, gaps, limit):
+    workers = [book(requests_per_minute=limit) for _ in range(3)]
+    alone = book(requests_per_minute=limit)
+    now_s = 1000.0
+    for sender, gap in zip(sends, gaps, strict=False):
+        now_s += gap
+        assert passes(workers[sender], now_s) == passes(alone, now_s)
+        for worker in workers:
+            tell(worker, *(other for other in workers if other is not worker), now_s=now_s)
+
+
+@given(sends=st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=60))
+def test_late_news_never_refuse_a_caller_who_used_less_than_the_quota(sends):
+    workers = [book(requests_per_minute=10) for _ in range(3)]
+    sent = 0
+    for sender, told in sends:
+        through = passes(workers[sender], 0.0)
+        assert through or sent >= 10
+        sent += through
+        if told:
+            others = (other for other in workers if other is not workers[sender])
+            tell(workers[sender], *others)
+    assert sent <= 3 * 10
+
+
+def test_running_requests_of_other_workers_count():
+    here, there = book(concurrent_requests=2), book(concurrent_requests=2)
+    one, two = here.take(CALLER, 0.0), there.take(CALLER, 0.0)
+    assert isinstance(one, Usage)
+    assert isinstance(two, Usage)
+    tell(here, there)
+    tell(there, here)
+    assert "2 concurrent requests" in refused(here, 0.0).answer.detail
+    assert not passes(there, 0.0)
+    two.end()
+    tell(there, here)
+    assert passes(here, 0.0)
+
+
+def test_only_what_is_new_is_told():
+    calls: list[None] = []
+    quotas = QuotaBook(Quota(requests_per_minute=9), on_news=lambda: calls.append(None))
+    first = quotas.take("a", 0.0)
+    assert isinstance(first, Usage)
+    quotas.take("a", 0.0)
+    quotas.take("b", 0.0)
+    assert len(calls) == 1, "one call until the news are fetched"
+    assert quotas.tell() == {"a": (2, 2), "b": (1, 1)}
+    assert quotas.tell() == {}
+    first.end()
+    assert len(calls) == 2
+    assert quotas.tell() == {"a": (0, 1)}
+
+
+def test_what_others_may_have_missed_is_told_again():
+    here, late = book(concurrent_requests=1), book(concurrent_requests=1)
+    assert isinstance(here.take("running", 0.0), Usage)
+    assert passes(here, 0.0, "ended")
+    tell(here)
+    here.remind()
+    tell(here, late)
+    tell(here, late)
+    assert not passes(late, 0.0, "running")
+    assert passes(late, 0.0, "ended")
+
+
+def test_a_worker_that_is_gone_takes_its_running_requests_along_and_no_more():
+    here, there = book(concurrent_requests=1), book(concurrent_requests=1, requests_per_hour=2)
+    assert isinstance(here.take(CALLER, 0.0), Usage)
+    tell(here, there)
+    assert not passes(there, 0.0)
+    there.forget(f"worker {id(here)}")
+    there.forget("nobody")
+    assert passes(there, 0.0)
+    assert "per hour" in refused(there, 0.0).answer.detail
+
+
+def test_a_caller_with_requests_elsewhere_is_not_forgotten():
+    here, there = book(concurrent_requests=1), book(concurrent_requests=1)
+    assert isinstance(here.take(CALLER, 0.0), Usage)
+    tell(here, there)
+    for number in range(1000):
+        assert passes(there, 0.0, f"caller {number}")
+    assert not passes(there, 0.0)
+    assert len(there.usages) < 200
