@@ -2,7 +2,7 @@
 # than pyproject.toml; nothing needs root. PYTHON=... chooses the interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check build native fuzz bench clean docs install lint format types imports spelling unit gate
+.PHONY: help demo up test check build native fuzz bench conformance clean docs install lint format types imports spelling unit gate
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,8 +40,12 @@ build: $(STAMP) ## compile the gateway's hot path, after its sources have change
 
 check: lint unit gate ## format, lint, types, import contracts, spelling, unit tests, coverage of core
 
-bench: build ## what a request costs us, nginx and HAProxy; renders loadtests/README.md
+bench: build ## what a request costs us and five other proxies; renders loadtests/README.md
 	$(PY) -m loadtests.overhead --render $(ARGS)
+	$(PY) -m loadtests.overhead.routes --render
+
+conformance: $(STAMP) ## send the same cases to six proxies; renders gateway/CONFORMANCE.md
+	$(PY) -m tests.conformance --render $(ARGS)
 
 docs: $(STAMP) ## write the pages that are made from the code: settings, commands
 	$(PY) -m tests.docs.render

@@ -13,7 +13,6 @@ from gateway.core.forwarded import joined_lines
 from gateway.core.framing import FramingError
 from gateway.core.messages import BODY_FIXED, BODY_NONE, RequestHead
 from gateway.core.peers import forwarded_lines, peer_address
-from gateway.net.access_log import Line
 from gateway.net.bodies import RequestBody
 
 if TYPE_CHECKING:
@@ -452,7 +451,7 @@ class DownstreamProtocol:
         """Answer a request that never became an exchange (no route, no token)."""
         whole = self._drop_body(head)
         self._worker.answers[answer.code] += 1
-        self._log_refusal(answer, request_id, head)
+        self._worker.log_refusal(answer, request_id, head, self.peer)
         self._write_answer(
             answer, request_id, close=not self.keep_alive, head_only=head.method == b"HEAD"
         )
@@ -487,25 +486,9 @@ class DownstreamProtocol:
         self.keep_alive = False
         self._buffer = b""
         request_id = self._worker.new_trace()
-        self._log_refusal(answer, request_id, None)
+        self._worker.log_refusal(answer, request_id, None, self.peer)
         self._write_answer(answer, request_id, close=True)
         self._linger()
-
-    def _log_refusal(self, answer: Answer, request_id: bytes, head: RequestHead | None) -> None:
-        """One line for what never became an exchange; without a head, it could not be read."""
-        worker = self._worker
-        if worker.access_log.wants(worker.random, failed=True):
-            line = Line(
-                time=worker.wall(),
-                method="" if head is None else head.method.decode("latin-1"),
-                path="" if head is None else head.target.partition(b"?")[0].decode("latin-1"),
-                status=answer.status,
-                ending="refused",
-                request_id=request_id.decode("latin-1"),
-                code=answer.code,
-                client=self.peer,
-            )
-            worker.access_log.write(line)
 
     def _write_answer(
         self,

@@ -9,9 +9,11 @@ from email.utils import formatdate
 from itertools import count
 
 from controlplane.model.sections import GatewaySettings
+from gateway.core.answers import Answer
 from gateway.core.forwarded import TrustedProxies
+from gateway.core.messages import RequestHead
 from gateway.core.overload import connection_limit, exchange_limit
-from gateway.net.access_log import AccessLog
+from gateway.net.access_log import AccessLog, Line
 from gateway.net.clients import Clients
 from gateway.net.heads import Heads
 from gateway.net.timings import Timings
@@ -94,6 +96,23 @@ class Worker:
     def new_trace(self) -> bytes:
         """32 hexadecimal digits: a request id and a W3C trace id in one."""
         return b"%b%016x" % (self._seed, next(self._ids))
+
+    def log_refusal(
+        self, answer: Answer, request_id: bytes, head: RequestHead | None, peer: str
+    ) -> None:
+        """Log what never became an exchange; without a head, it could not be read."""
+        if self.access_log.wants(self.random, failed=True):
+            line = Line(
+                time=self.wall(),
+                method="" if head is None else head.method.decode("latin-1"),
+                path="" if head is None else head.target.partition(b"?")[0].decode("latin-1"),
+                status=answer.status,
+                ending="refused",
+                request_id=request_id.decode("latin-1"),
+                code=answer.code,
+                client=peer,
+            )
+            self.access_log.write(line)
 
 
 def _descriptors() -> int | None:

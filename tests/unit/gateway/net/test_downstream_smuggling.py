@@ -23,7 +23,7 @@ from tests.fakes.virtual_time import run_virtual
 from tests.unit.gateway.net.generated import INVOKE, WORKLOAD, streams
 
 pytestmark = pytest.mark.skipif(
-    "_native" in str(exchange_module.__file__), reason="fakes cannot stand in for compiled classes"
+    "_native" in str(exchange_module.__file__), reason="needs interpreted classes for its fakes"
 )
 
 CREDENTIALS = b"Authorization: Bearer t"

@@ -8,6 +8,7 @@ from typing import Any, cast
 from controlplane.model.sections import GatewaySettings
 from controlplane.store.client import Store
 from gateway.net.access_log import AccessLog
+from gateway.net.policies import Policies
 from gateway.net.reports import Reporter
 from gateway.net.routes import ProtonRoute, Routes
 from gateway.net.worker import Worker
@@ -26,6 +27,10 @@ class QuietStore:
     async def publish_report(self, report: object, *, ttl_s: float) -> None:
         """Nobody reads it."""
 
+    async def hear_usage(self, heard: object) -> None:
+        """No other worker says anything."""
+        await asyncio.Event().wait()
+
     async def wake(self, proton_id: str) -> None:
         """Somebody waits."""
         self.woken.append((proton_id, round(self._clock(), 3)))
@@ -39,7 +44,9 @@ class Scene:
         worker = Worker(GatewaySettings(), worker_id="w", access_log=AccessLog("off"))
         worker.monotonic = clock
         self.proton = ProtonRoute("p", "w", now_s=0.0)
-        routes = SimpleNamespace(protons={"p": self.proton}, retired={}, revision=1)
+        routes = SimpleNamespace(
+            protons={"p": self.proton}, retired={}, revision=1, policies=Policies(worker.settings)
+        )
         self.store = QuietStore(clock)
         self.reporter = Reporter(worker, cast(Routes, routes), cast(Store, self.store))
         self.reporter.start()
