@@ -7,14 +7,14 @@ killed takes them along (Linux; elsewhere the next start ends what it finds in r
 
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
 
+from controlplane.cli.slots import Slot
 from controlplane.store.parent_death import die_with_parent
 
 
@@ -86,6 +86,9 @@ class Child(Protocol):
     def successor(self) -> "Child | None":
         """Another one, not started yet, that can run beside it and take its place; None: none."""
 
+    def let_go(self) -> None:
+        """It will be away for long: nothing should wait for it. Its next start undoes this."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpec:
@@ -97,8 +100,8 @@ class ProcessSpec:
     environ: Mapping[str, str]
     log_path: Path
     ready_url: str | None = None
-    sockets: Mapping[str, socket.socket] = field(default_factory=dict)
-    """Listening sockets that it is handed, by name; they stay open here."""
+    slot: Slot | None = None
+    """Listening sockets that it is handed; they stay open here."""
 
 
 class ProcessChild:
@@ -129,7 +132,7 @@ class ProcessChild:
     def started(self) -> bool:
         """Whether it has said that it serves; without sockets: whether it has been started."""
         self._listen()
-        return self._serves if self._spec.sockets else self._process is not None
+        return self._serves if self._spec.slot is not None else self._process is not None
 
     @property
     def leaving(self) -> bool:
@@ -139,7 +142,12 @@ class ProcessChild:
 
     def successor(self) -> "ProcessChild | None":
         """Another one on the same sockets; None: it has none, two would be in each other's way."""
-        return ProcessChild(self._spec) if self._spec.sockets else None
+        return ProcessChild(self._spec) if self._spec.slot is not None else None
+
+    def let_go(self) -> None:
+        """Leave connections to the others that listen on the same ports."""
+        if self._spec.slot is not None:
+            self._spec.slot.let_go()
 
     async def start(self) -> None:
         """Start it (again). Its output is appended to its log file."""
@@ -147,8 +155,10 @@ class ProcessChild:
         self._close_pipe()
         self._serves = False
         environ = dict(self._spec.environ)
-        fds = {name: sock.fileno() for name, sock in self._spec.sockets.items()}
-        if fds:
+        fds: dict[str, int] = {}
+        if self._spec.slot is not None:
+            self._spec.slot.take_up()
+            fds = self._spec.slot.descriptors()
             self._pipe, fds["ready"] = os.pipe()
             os.set_blocking(self._pipe, False)
             environ["TIDEGATE_GATEWAY_LISTEN_FDS"] = " ".join(f"{n}={fd}" for n, fd in fds.items())

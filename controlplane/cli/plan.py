@@ -201,7 +201,7 @@ def process_specs(
                 environ=shared | own,
                 log_path=_log(data_dir, name),
                 ready_url=f"{addresses.admin_urls[index]}/readyz",
-                sockets=sockets.slots[index],
+                slot=sockets.slots[index],
             )
         )
     return specs

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from controlplane.cli.errors import CliError
 from controlplane.cli.ports import Wanted, refusal
+from controlplane.cli.slots import Slot
 from controlplane.listening import listen_tcp, listen_unix, remove_unix
 from controlplane.model.sections import GatewaySettings
 
@@ -21,7 +22,7 @@ from controlplane.model.sections import GatewaySettings
 class Sockets:
     """What is held. Ports are 0 where there is no such listener."""
 
-    slots: tuple[dict[str, socket.socket], ...]
+    slots: tuple[Slot, ...]
     """One per worker: `http`, `https`, `unix` as far as they are wanted, and `admin`."""
     gateway_port: int
     tls_port: int
@@ -30,8 +31,7 @@ class Sockets:
     def close(self) -> None:
         """Let go of them: a socket ends with the last worker that has it."""
         for slot in self.slots:
-            for sock in slot.values():
-                sock.close()
+            slot.close()
 
 
 @contextmanager
@@ -64,12 +64,14 @@ def held_sockets(gateway: GatewaySettings, *, workers: int) -> Iterator[Sockets]
             what = f"gateway worker {index}'s admin pages"
             wanted = Wanted(what, gateway.admin_host, port, "--admin-port")
             _tcp(stack, [slot], "admin", wanted)
-        yield Sockets(
-            slots=tuple(slots),
+        sockets = Sockets(
+            slots=tuple(Slot(slot) for slot in slots),
             gateway_port=_port(slots[0], "http"),
             tls_port=_port(slots[0], "https"),
             admin_ports=tuple(_port(slot, "admin") for slot in slots),
         )
+        stack.callback(sockets.close)
+        yield sockets
 
 
 def _tcp(

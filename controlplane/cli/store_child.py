@@ -69,6 +69,9 @@ class StoreChild:
     def successor(self) -> None:
         """None: two servers cannot share one directory."""
 
+    def let_go(self) -> None:
+        """Nothing to do: the socket is the server's own."""
+
     async def close(self) -> None:
         """Tidy up after the end: its socket and pid file."""
         await self._server.stop()

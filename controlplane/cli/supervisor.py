@@ -30,6 +30,8 @@ START_ATTEMPTS: Final = 3
 """Deaths of one process before the whole was ever ready that make the start fail."""
 START_TIMEOUT_S: Final = 60.0
 """From the first process to readiness of all."""
+_SHORT_S: Final = 1.0
+"""A delay over which connections may wait for the next process on their socket."""
 _HOUSEKEEPING_S: Final = 5.0
 _POLL_S: Final = 1.0
 _LATE_WATCH_S: Final = 0.1
@@ -113,10 +115,13 @@ class Supervisor:
             self._announce("hurry", "stopping at once")
             self._hurry.set()
 
-    async def run(self, *, store_up: Hook = _nothing, all_ready: Hook = _nothing) -> bool:
+    async def run(
+        self, *, begun: Hook = _nothing, store_up: Hook = _nothing, all_ready: Hook = _nothing
+    ) -> bool:
         """Run until asked to stop, or until the start fails.
 
         Args:
+            begun: Awaited once, when signals are heard and before anything starts.
             store_up: Awaited once, when the store runs and before anything else starts.
             all_ready: Awaited once, when everything has become ready.
 
@@ -130,6 +135,7 @@ class Supervisor:
             chores = [asyncio.create_task(self._housekeeping())]
             rolling = asyncio.create_task(self._rolling())
             try:
+                await begun()
                 await self._start({Stage.STORE: store_up, None: all_ready})
                 await self._stopping.wait()
             finally:
@@ -202,6 +208,8 @@ class Supervisor:
             ran_s = asyncio.get_running_loop().time() - started
             delay_s, state = next_restart(state, ran_s=ran_s)
             self._died(child, ending, delay_s)
+            if delay_s > _SHORT_S:
+                child.let_go()
             await self._pause(delay_s)
             restarted = True
         if not self._stopping.is_set():

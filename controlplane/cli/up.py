@@ -176,11 +176,6 @@ class _Run:
 
     async def serve(self) -> bool:
         """Supervise until the end; the return value is the supervisor's."""
-        self._announce(
-            "starting",
-            f"Tidegate {__version__} starts in {self._data_dir.path}",
-            data_dir=str(self._data_dir.path),
-        )
         self._supervisor = Supervisor(
             self._children,
             announce=self._announce,
@@ -190,7 +185,9 @@ class _Run:
             stopping=self._sockets.close,
         )
         try:
-            return await self._supervisor.run(store_up=self._check_store, all_ready=self._ready)
+            return await self._supervisor.run(
+                begun=self._begun, store_up=self._check_store, all_ready=self._ready
+            )
         finally:
             if self._server:
                 await self._server.close()
@@ -198,6 +195,13 @@ class _Run:
                 # The start failed after the owner was made: without this nobody could get in.
                 self._announce("token", f"owner token: {self._token}", token=self._token)
             self._announce("stopped", "stopped")
+
+    async def _begun(self) -> None:
+        self._announce(
+            "starting",
+            f"Tidegate {__version__} starts in {self._data_dir.path}",
+            data_dir=str(self._data_dir.path),
+        )
 
     async def _check_store(self) -> None:
         """Say at once what is wrong with a store that nobody could work with.

@@ -11,15 +11,15 @@ Every method is safe to cancel, ends within `call_timeout_s`, and raises only `S
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from controlplane.model.kinds import Record
-from controlplane.model.reports import LoadReport
+from controlplane.model.reports import LoadReport, UsageNews
 from controlplane.model.sections import StoreSettings
-from controlplane.store import records, reports, scripts
+from controlplane.store import records, reports, scripts, usage
 from controlplane.store.address import parse_url
 from controlplane.store.changes import Follower
 from controlplane.store.disk import DiskGuard
@@ -243,6 +243,16 @@ class Store:
         done, as `contextlib.aclosing` does.
         """
         return listen(self.link, channel=self.keys["wake"], key=self.keys["wakes"])
+
+    # -- used quotas --------------------------------------------------------------------------
+
+    async def tell_usage(self, news: UsageNews) -> None:
+        """Tell the other gateway workers what this one has let through."""
+        await usage.tell(self.link, channel=self.keys["usage"], news=news)
+
+    async def hear_usage(self, heard: Callable[[UsageNews], None]) -> None:
+        """Have `heard` called with everything that workers tell, until cancelled."""
+        await usage.hear(self.link, channel=self.keys["usage"], heard=heard)
 
     # -- leases -------------------------------------------------------------------------------
 

@@ -9,11 +9,13 @@ KEPT_LOST       a kept connection broke           READY     PROBATION  EJECTED
 ANSWERED        a response head, of any status    READY     READY      READY
 TIME_OVER       the ejection has lasted           READY     PROBATION  PROBATION
 
-The third strike in a row ejects. A kept connection may break because the replica's keep-alive
-ended as we wrote: that says nothing. Neither does a 5xx: it is the application's answer, and a
-caller's bad input must not take its replicas away. On probation an endpoint serves one request at a
-time, until one is answered. Sources: Envoy's outlier detection (consecutive local-origin failures,
-growing ejection time); the half-open state of Nygard's circuit breaker (Release It!, 2007).
+The third strike in a row ejects, unless it would leave nobody (the shell sees to that: one
+caller's bad requests must not take a workload from all). A kept connection may break because the
+replica's keep-alive ended as we wrote: that says nothing. Neither does a 5xx: it is the
+application's answer, and a caller's bad input must not take its replicas away. On probation an
+endpoint serves one request at a time, until one is answered. Sources: Envoy's outlier detection
+(consecutive local-origin failures, growing ejection time); the half-open state of Nygard's circuit
+breaker (Release It!, 2007).
 """
 
 from enum import IntEnum

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core.answers import CONNECTIONS, GATEWAY_FULL, Answer
 from gateway.core.forwarded import TrustedProxies
+from gateway.core.peers import UNIX
 
 if TYPE_CHECKING:
     from gateway.net.downstream import DownstreamProtocol
@@ -20,7 +21,7 @@ class Clients:
 
         Args:
             limit: Most connections; 0: no limit.
-            per_client: Most connections of one address; 0: no limit.
+            per_client: Most connections of one IP address; 0: no limit.
             trusted: Proxies bring many clients over few addresses: those are not limited.
         """
         self._limit = limit
@@ -39,7 +40,7 @@ class Clients:
         """Count a new connection; else the answer that it gets in place of service."""
         if self._limit and len(self._open) >= self._limit:
             return GATEWAY_FULL
-        if self._per_client_limit and not self._trusted.trusts(client.peer):
+        if self._per_client_limit and client.peer != UNIX and not self._trusted.trusts(client.peer):
             count = self._per_client.get(client.peer, 0)
             if count >= self._per_client_limit:
                 return CONNECTIONS

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _SERVER_ERROR = 500
 _LOSS_ANSWER = {Verdict.UNREACHABLE: answers.UNREACHABLE, Verdict.RESET: answers.RESET}
 
+_MAX_INTERIMS = 1000
+"""1xx answers to one request: a sign of life every second for a quarter of an hour, no flood."""
 _NO_ANSWER = (answers.BAD_RESPONSE, answers.REPLICA_TIMEOUT)
 
 
@@ -53,6 +55,7 @@ class Exchange:
         "dispatcher",
         "endpoint",
         "head",
+        "interims",
         "outgoing",
         "phase",
         "proton",
@@ -103,6 +106,7 @@ class Exchange:
         self.body_done = head.body == BODY_NONE
         self.status = 0
         self.code = ""
+        self.interims = 0
         self.client_chunked = False
         self.reusable = True
         self.response_lines = b""
@@ -169,7 +173,10 @@ class Exchange:
 
     def interim(self, head: ResponseHead) -> None:
         """Relay a 1xx answer; an HTTP/1.0 client would not understand it."""
-        if self.head.minor:
+        self.interims += 1
+        if self.interims > _MAX_INTERIMS:
+            self.fail(answers.BAD_RESPONSE)
+        elif self.head.minor:
             self.client.write(rewriting.interim(head))
 
     def respond(self, head: ResponseHead) -> bytes:

@@ -114,6 +114,8 @@ class UpstreamProtocol:
         exchange = self.exchange
         if exchange is not None and exchange.phase is TUNNEL:
             return exchange.upstream_eof()
+        # Else the loop would close only when all is written, to one who may read no more.
+        self.transport.abort()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -173,6 +175,8 @@ class UpstreamProtocol:
                 exchange.upgrade(head, data)
                 return
             exchange.interim(head)
+            if self.exchange is None:
+                return
 
     def _incomplete(self, exchange: "Exchange", data: bytes) -> None:
         # Whoever speaks another protocol may wait for us now: no use in waiting for more of it.

@@ -22,7 +22,7 @@ AT_MOST_BYTES = 160 * MIB
 """A flood that is not held up ends here: more than the gateway may grow, many times over."""
 
 HELD_UP_BYTES = 48 * MIB
-"""What the kernel's buffers of both ends may swallow before somebody is held up; and the gateway."""
+"""What the kernel's buffers and the gateway may swallow before a sender is held up."""
 
 Handler = Callable[[Wire, Head], Any]
 

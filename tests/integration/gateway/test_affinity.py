@@ -15,6 +15,7 @@ from tests.integration.gateway.pairs import Pair, pair
 from tests.integration.gateway.records import OTHER_PROTON_ID, PROTON_ID, WORKLOAD_ID
 from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import SWITCHED, Script, ScriptedReplica
+from tests.integration.gateway.test_tls import Secure
 from tests.integration.gateway.waiting import until
 from tests.integration.gateway.wire import Message, Wire
 
@@ -164,6 +165,36 @@ async def test_who_waits_for_a_replica_that_goes_is_served_by_another(rig: Rig) 
         answer = await client.answer()
         assert (port(answer), cookie(answer)) == (other.port, of(other).rpartition(" ")[2])
     await rig.counted(in_flight=1, queued=0)
+
+
+async def test_who_waits_for_an_address_that_has_changed_is_not_sent_to_the_old_one(
+    rig: Rig,
+) -> None:
+    await sticky(rig, COOKIE, limit=1)
+    home = await rig.replica()
+    busy = await rig.client()
+    busy.send(request("GET", "/busy", of(home)))
+    wire = await home.accepted()
+    await wire.request()
+    waiting = await rig.client()
+    waiting.send(request("GET", "/", of(home)))
+    await rig.counted(queued=1)
+    moved = await rig.listen(named())
+    await rig.commit(records.replica(home.id, moved.port))
+    answer = await waiting.answer()
+    assert (port(answer), answer.get("set-cookie")) == (moved.port, None)
+    assert len(home.wires) == 1
+
+
+async def test_a_cookie_that_came_over_tls_goes_over_tls_only(rig: Rig, tmp_path: Path) -> None:
+    secure = Secure(rig, tmp_path)
+    await secure.start()
+    await affinity(rig, COOKIE)
+    await rig.replica(named())
+    client = await secure.client()
+    client.send(request())
+    assert ((await client.answer()).get("set-cookie") or "").endswith("; SameSite=Lax; Secure")
+    client.close()
 
 
 async def test_sessions_and_others_take_turns_for_a_replica(rig: Rig) -> None:

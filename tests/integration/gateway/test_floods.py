@@ -75,10 +75,14 @@ HELD_UP = {
         request("POST", "/flood", f"Content-Length: {10 * AT_MOST_BYTES}"), b"x" * 65_536, _deaf,
     ),
     "chunks-that-the-replica-does-not-read": (CHUNKED, b"8000\r\n%b\r\n" % (b"x" * 32_768), _deaf),
-    "small-chunks-that-the-replica-does-not-read": (CHUNKED, b"40\r\n%b\r\n" % (b"x" * 64) * 900, _deaf),
+    "small-chunks-that-the-replica-does-not-read": (
+        CHUNKED, b"400\r\n%b\r\n" % (b"x" * 1024) * 60, _deaf,
+    ),
     "requests-behind-one-that-is-not-answered": (request("GET", "/flood"), request() * 400, _deaf),
     "bytes-into-a-tunnel-that-nobody-reads": (
-        request("GET", "/flood", "Connection: Upgrade", "Upgrade: my-protocol"), b"x" * 65_536, _tunnel,
+        request("GET", "/flood", "Connection: Upgrade", "Upgrade: my-protocol"),
+        b"x" * 65_536,
+        _tunnel,
     ),
 }  # fmt: skip
 
@@ -216,7 +220,7 @@ async def test_a_flood_of_connections_leaves_room_for_others(rig: Rig) -> None:
 
 
 async def test_connections_that_say_nothing_are_ended(rig: Rig) -> None:
-    gateway = await _start(rig, _deaf, keep_alive_timeout_s=0.5)
+    gateway = await _start(rig, _deaf, first_byte_timeout_s=0.5)
     async with crowd(rig, 300) as clients:
         await all_ended(clients)
         await gateway.check()
@@ -289,7 +293,7 @@ TOO_MUCH = {
     ("before", "piece"), [pytest.param(*case, id=name) for name, case in TOO_MUCH.items()]
 )
 async def test_a_head_without_end_is_502(rig: Rig, before: bytes, piece: bytes) -> None:
-    gateway = await _start(rig, _saying(before, piece))
+    gateway = await _start(rig, _saying(before, piece), eject_s=0.01)
 
     async def ask() -> Message:
         return await rig.ask("GET", "/flood")

@@ -107,6 +107,32 @@ async def test_a_client_that_closes_in_order_in_flight_is_told_to_the_replica(ri
     await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
 
 
+@pytest.mark.parametrize("gone_for_good", [False, True], ids=["half-closed", "closed"])
+async def test_a_client_that_ends_its_side_of_a_stream_is_asked_with_a_zero(
+    rig: Rig, gone_for_good: bool
+) -> None:
+    await rig.start()
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request())
+    wire = await replica.accepted()
+    await wire.request()
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    await client.head()
+    assert await client.chunk() == b"a"
+    if gone_for_good:
+        client.close()
+        await gone(wire)
+        await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
+    else:
+        client.half_close()
+        assert await client.exactly(1) == b"0", "nothing yet, but are you there?"
+        wire.send(b"2\r\nbc\r\n0\r\n\r\n")
+        assert await client.chunk() == b"bc"
+        assert await client.chunk() == b""
+        await rig.counted(started=1, finished={"2xx": 1})
+
+
 async def test_a_client_that_closes_in_a_silent_stream_is_told_to_the_replica(rig: Rig) -> None:
     await rig.start()
     replica = await rig.replica()

@@ -61,7 +61,7 @@ async def test_heads_that_stop_just_before_their_limit_hold_no_more_than_it(rig:
 
 
 async def test_slow_bodies_hold_nobody_up(rig: Rig) -> None:
-    gateway = await flooded(rig, idle_timeout_s=1.5)
+    gateway = await flooded(rig, body_timeout_s=1.5)
     await rig.replica(by_path(flood=_read_all))
     await gateway.others_are_served()
     gateway.mark()
@@ -77,7 +77,7 @@ async def test_slow_bodies_hold_nobody_up(rig: Rig) -> None:
 
 
 async def test_slow_chunks_are_ended_too(rig: Rig) -> None:
-    gateway = await flooded(rig, idle_timeout_s=1.5)
+    gateway = await flooded(rig, body_timeout_s=1.5)
     await rig.replica(by_path(flood=_read_all))
     await gateway.others_are_served()
     gateway.mark()

@@ -1,4 +1,4 @@
-"""Every message, of every form, whole, byte by byte and cut at every position: the same each time."""
+"""Messages of every form, whole, byte by byte and cut at every position: the same each time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,8 +32,7 @@ def outcomes(
         for parts in cuts(said if cut_answer is not None else data):
             if cut_answer is not None:
                 told = await converse(stage, [cut_answer], parts, ended=ended)
-                await stage.close()  # a replica that misbehaves is left out for a while
-                stage = Stage()
+                stage.renew()
             else:
                 told = await converse(stage, parts, [said], ended=ended)
             found.append((parts, told))
@@ -76,30 +75,26 @@ def test_refused_heads_are_refused_however_they_are_cut(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", each(messages.REFUSED_CHUNKS))
 def test_refused_chunks_are_refused_however_they_are_cut(data: bytes) -> None:
-    if len(data) > 3000:  # a flood: what counts is where it begins and where it ends
-        found = [
-            outcome
-            for cut in ([data], [data[:2], data[2:]], [data[:-1], data[-1:]])
-            for outcome in outcomes_of_body(cut)
-        ]
-    else:
-        found = [outcome for cut in cuts(data) for outcome in outcomes_of_body(cut)]
+    # of a flood, what counts is where it begins and where it ends
+    flood = [[data], [data[:2], data[2:]], [data[:-1], data[-1:]]]
+    found = outcomes_of_bodies(cuts(data) if len(data) < 3000 else flood)
     told = all_alike(found, lambda told: (told.requests, told.responses, told.end))
     assert told.requests == [], "no replica takes it for whole"
     assert [status for status, *_ in told.responses] == [400]
     assert told.end == "closed"
 
 
-def outcomes_of_body(parts: list[bytes]) -> list[tuple[list[bytes], Told]]:
-    """The body with its head and after it."""
+def outcomes_of_bodies(bodies: list[list[bytes]]) -> list[tuple[list[bytes], Told]]:
+    """Each body with its head and the next request, and after and before them."""
 
     async def play() -> list[tuple[list[bytes], Told]]:
         stage = Stage()
-        joined = [CHUNKED + parts[0], *parts[1:-1], parts[-1] + NEXT] if len(parts) > 1 else None
-        found = [
-            (parts, await converse(stage, joined or [CHUNKED + parts[0] + NEXT], [OK])),
-            (parts, await converse(stage, [CHUNKED, *parts, NEXT], [OK])),
-        ]
+        found = []
+        for parts in bodies:
+            joined = [CHUNKED + parts[0], *parts[1:]]
+            joined[-1] += NEXT
+            found.append((parts, await converse(stage, joined, [OK])))
+            found.append((parts, await converse(stage, [CHUNKED, *parts, NEXT], [OK])))
         await stage.close()
         return found
 
@@ -136,10 +131,11 @@ def test_refused_chunks_of_a_replica_cut_the_answer_wherever_they_are_cut(data: 
         parts[1].append(data[300:])
         parts += [[said[:at], said[at:]] for at in places]
         found = []
+        stage = Stage()
         for part in parts:
-            stage = Stage()
             found.append(await converse(stage, [request()], part))
-            await stage.close()
+            stage.renew()
+        await stage.close()
         return found
 
     for told in run_on_stage(play()):

@@ -12,6 +12,8 @@ from controlplane.cli.plan import (
     worker_count,
 )
 from controlplane.cli.ports import Wanted
+from controlplane.cli.slots import Slot
+from controlplane.cli.sockets import Sockets
 from controlplane.model.settings import resolve
 
 FREE = {
@@ -22,13 +24,27 @@ FREE = {
 }
 
 
+def sockets_of(settings, gateway_port=8080):
+    """As if they had been made; the plan does not look inside."""
+    gateway, workers = settings.gateway, worker_count(settings)
+    base = gateway.admin_port or 40_000
+    return Sockets(
+        slots=tuple(Slot({}) for _ in range(workers)),
+        gateway_port=gateway_port if gateway.plain else 0,
+        tls_port=gateway.tls_port if gateway.tls_cert_file else 0,
+        admin_ports=tuple(base + index for index in range(workers)),
+    )
+
+
 def specs_of(flags, environ=None, gateway_port=8080):
     settings, values = resolve(flags=flags, environ=environ or {})
-    addresses = choose_addresses(settings, gateway_port=gateway_port)
+    sockets = sockets_of(settings, gateway_port)
+    addresses = choose_addresses(settings, sockets)
     specs = process_specs(
         settings=settings,
         values=values,
         addresses=addresses,
+        sockets=sockets,
         store_url="unix:///d/store/valkey.sock",
         data_dir=Path("/d"),
         environ={
@@ -81,6 +97,21 @@ def test_free_ports_reach_children_and_urls_alike():
     assert addresses.gateway_url == "http://127.0.0.1:4321"
 
 
+def test_invoke_urls_are_https_where_there_is_tls():
+    tls = {"gateway.tls_cert_file": "/c.pem", "gateway.tls_port": "9443"}
+    addresses, specs = specs_of(tls)
+    assert addresses.gateway_url == "https://127.0.0.1:9443"
+    api, _ = resolve(environ=specs["api"].environ)
+    assert (api.gateway.tls_cert_file, api.gateway.tls_port) == ("/c.pem", 9443)
+
+
+def test_only_gateways_are_handed_sockets_each_its_own():
+    _, specs = specs_of({"up.workers": "2"})
+    handed = {name: spec.slot for name, spec in specs.items() if spec.slot is not None}
+    assert set(handed) == {"gateway-0", "gateway-1"}
+    assert handed["gateway-0"] is not handed["gateway-1"]
+
+
 def test_children_get_neither_our_token_nor_our_config_file_nor_ambiguous_modules():
     _, specs = specs_of({})
     for spec in specs.values():
@@ -105,6 +136,9 @@ def test_only_fixed_ports_are_checked_before_the_start():
     assert [want.port for want in wanted_ports(settings)] == [8080, 8081, 9090, 9091, 9089]
     settings, _ = resolve(flags=FREE)
     assert wanted_ports(settings) == []
+    tls = {"gateway.tls_cert_file": "/c.pem", "gateway.plain": "false", "up.workers": "1"}
+    settings, _ = resolve(flags=tls)
+    assert [want.port for want in wanted_ports(settings)] == [8443, 8081, 9090, 9089]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from controlplane.cli.errors import CliError
-from controlplane.cli.ports import Wanted, _refusal, check_free, free_ports, reserved, url
+from controlplane.cli.ports import Wanted, check_free, free_ports, refusal, url
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,10 @@ from controlplane.cli.ports import Wanted, _refusal, check_free, free_ports, res
 )
 def test_url_of_a_listener(host, expected):
     assert url(host, 80) == expected
+
+
+def test_url_of_a_listener_with_tls():
+    assert url("::", 443, scheme="https") == "https://[::1]:443"
 
 
 def test_free_ports_differ_and_are_free():
@@ -48,7 +52,7 @@ def test_a_taken_port_names_its_owner_and_the_option():
     ],
 )
 def test_other_refusals_say_what_to_change(number, message, hint):
-    error = _refusal(Wanted("it", "192.0.2.1", 80, "--port"), OSError(number, "no"))
+    error = refusal(Wanted("it", "192.0.2.1", 80, "--port"), OSError(number, "no"))
     assert message in error.message
     assert hint in error.hint
 
@@ -56,30 +60,3 @@ def test_other_refusals_say_what_to_change(number, message, hint):
 def test_an_address_that_is_not_ours_is_refused():
     with pytest.raises(CliError, match="cannot listen on"):
         check_free([Wanted("it", "192.0.2.1", 0, "--port")])
-
-
-def test_a_reserved_port_is_shared_by_workers_and_takes_no_connections():
-    with reserved("127.0.0.1", 0) as port:
-        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
-            stranger.bind(("127.0.0.1", port))
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), timeout=5)
-        with socket.socket() as worker:
-            worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            worker.bind(("127.0.0.1", port))
-            worker.listen()
-            for _ in range(20):
-                with socket.create_connection(("127.0.0.1", port), timeout=5):
-                    accepted, _ = worker.accept()
-                    accepted.close()
-
-
-def test_a_port_that_cannot_be_reserved_is_refused():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with (
-            pytest.raises(CliError, match="in use"),
-            reserved("127.0.0.1", taken.getsockname()[1]),
-        ):
-            pass

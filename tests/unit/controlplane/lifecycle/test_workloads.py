@@ -14,6 +14,7 @@ from controlplane.lifecycle.workloads import (
 )
 from controlplane.model.artifacts import Resources
 from controlplane.model.states import AccessRole, Desired, Importance, ProtonRole, ProtonState
+from controlplane.model.traffic import Quota, Traffic
 from controlplane.model.workloads import (
     ContainerResources,
     Deployment,
@@ -188,6 +189,23 @@ def test_importance_without_a_proton_is_kept_for_the_next():
     edit = WorkloadEdit(importance=Importance.CRITICAL)
     plan = edit_workload(worlds.present(without_proton=True), edit, stamp=worlds.stamp())
     assert len(plan.writes) == 1
+
+
+def test_traffic_settings_are_the_workloads_own_and_need_no_new_proton():
+    traffic = Traffic(quota=Quota(requests_per_minute=3))
+    plan = edit_workload(worlds.present(), WorkloadEdit(traffic=traffic), stamp=worlds.stamp())
+    assert plan.writes == (Save(record=plan.subject, expected=5),)
+    assert plan.subject.traffic == traffic
+    assert plan.events[0].details == {"changes": {"traffic": traffic}}
+
+
+def test_traffic_settings_can_be_given_at_create_and_outlive_a_restart():
+    traffic = Traffic(max_body_bytes=7)
+    assert create(traffic=traffic).subject.traffic == traffic
+    stopped = worlds.present(
+        ProtonState.STOPPED, of=worlds.workload(desired=Desired.STOPPED, traffic=traffic)
+    )
+    assert start(stopped).subject.traffic == traffic
 
 
 @pytest.mark.parametrize("edit", [WorkloadEdit(), WorkloadEdit(name="a workload")])

@@ -137,6 +137,16 @@ def test_values_of_the_wrong_type_are_refused_with_their_source(layers, message)
         ("gateway.max_attempts", "0", "max_attempts must be greater than 0"),
         ("gateway.max_head_bytes", "0", "max_head_bytes must be greater than 0"),
         ("gateway.connect_timeout_s", "0", "connect_timeout_s must be greater than 0"),
+        ("gateway.plain", "false", "plain is off, so tls_cert_file or unix_path must be set"),
+        ("gateway.tls_key_file", "/k.pem", "tls_cert_file must be set with tls_key_file"),
+        ("gateway.tls_client_ca_file", "/ca.pem", "tls_cert_file must be set with"),
+        ("gateway.tls_handshake_timeout_s", "0", "tls_handshake_timeout_s must be greater than 0"),
+        ("gateway.unix_mode", "0999", "unix_mode must be permissions like 0660, not '0999'"),
+        ("gateway.unix_mode", "00660", "unix_mode must be permissions"),
+        ("gateway.unix_mode", "", "unix_mode must be permissions"),
+        ("gateway.listen_fds", "http", "listen_fds must be like `http=3 admin=4`, not 'http'"),
+        ("gateway.listen_fds", "ftp=3", "listen_fds must be like"),
+        ("gateway.listen_fds", "http=x", "listen_fds must be like"),
         ("autoscaler.tick_s", "0", "autoscaler: tick_s must be greater than 0"),
         ("autoscaler.stable_window_s", "0", "stable_window_s must be greater than 0"),
         ("autoscaler.panic_window_ratio", "0", "panic_window_ratio must be greater than 0"),
@@ -218,3 +228,9 @@ def test_numbers_out_of_range_are_refused_by_name(flags, says):
     with pytest.raises(SettingsError, match=says) as caught:
         resolve(flags=flags)
     assert next(iter(flags)) in str(caught.value)
+
+
+def test_handed_over_sockets_are_known_by_their_names():
+    settings, _ = resolve(flags={"gateway.listen_fds": "http=3 https=4 admin=12"})
+    assert settings.gateway.descriptors == {"http": 3, "https": 4, "admin": 12}
+    assert resolve()[0].gateway.descriptors == {}

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.model.states import IMPORTANCE_ORDER, Importance
-from gateway.core.overload import SHARES, SPARE_DESCRIPTORS, UNLIMITED, allowed, exchange_limit
+from gateway.core.overload import (
+    SHARES,
+    SPARE_DESCRIPTORS,
+    UNLIMITED,
+    allowed,
+    connection_limit,
+    exchange_limit,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,5 +56,6 @@ def test_without_a_limit_everything_is_allowed(importance):
         pytest.param(5000, SPARE_DESCRIPTORS, 1, id="at-least-one"),
     ],
 )
-def test_no_more_exchanges_than_the_operating_system_allows(wanted, descriptors, expected):
-    assert exchange_limit(wanted, descriptors=descriptors) == expected
+@pytest.mark.parametrize("limit", [exchange_limit, connection_limit])
+def test_no_more_than_the_operating_system_allows(limit, wanted, descriptors, expected):
+    assert limit(wanted, descriptors=descriptors) == expected
