@@ -1,10 +1,12 @@
 """Connections to replicas: opened when an exchange has a slot and no idle one is left."""
 
 import asyncio
+import errno
 import logging
 import ssl
 from typing import TYPE_CHECKING, Protocol, cast
 
+from gateway.core import answers
 from gateway.core.exchange import ASSIGNED
 from gateway.net.tls import reason, upstream_context
 from gateway.net.upstream import UpstreamProtocol
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from gateway.net.flow import Exchange
     from gateway.net.routes import Endpoint
     from gateway.net.worker import Worker
+
+_OUR_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What we lack ourselves says nothing of a replica."""
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +80,10 @@ class Connector:
         try:
             upstream = await self._open(endpoint)
         except (OSError, TimeoutError) as exc:
+            if isinstance(exc, OSError) and exc.errno in _OUR_SHORTAGE:
+                if exchange.endpoint is endpoint and exchange.phase is ASSIGNED:
+                    exchange.refuse(answers.OVERLOADED)
+                return
             if isinstance(exc, ssl.SSLError) and not endpoint.failures:
                 # Once per ejection: a wrong certificate would be a riddle without it.
                 log.warning(

@@ -1,4 +1,4 @@
-"""`loadtests/README.md` and its chart, rendered from the kept results."""
+"""`loadtests/README.md`, its chart and the front page's budgets, from the kept results."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,12 @@ from loadtests.overhead.report import (
 
 HOME: Final = Path(__file__).parents[1]
 README: Final = HOME / "README.md"
+FRONT: Final = HOME.parent / "README.md"
 RESULTS: Final = HOME / "results"
 CHART: Final = RESULTS / "overhead.svg"
+
+_BEGIN: Final = "<!-- budgets: rendered by `make bench` -->"
+_END: Final = "<!-- end of budgets -->"
 
 
 def keep(name: str, result: dict[str, Any]) -> None:
@@ -58,7 +62,24 @@ def render() -> str:
     if overhead is not None:
         CHART.write_text(chart(overhead), encoding="utf-8")
         README.write_text(as_markdown(overhead, kept("routes")), encoding="utf-8")
+        FRONT.write_text(
+            with_budgets(FRONT.read_text(encoding="utf-8"), overhead), encoding="utf-8"
+        )
     return README.name
+
+
+def with_budgets(page: str, result: dict[str, Any]) -> str:
+    """The project's front page with the table of budgets between its two marks.
+
+    Raises:
+        ValueError: The page has lost a mark.
+    """
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"{FRONT.name} needs `{_BEGIN}` and `{_END}` around its table of budgets")
+    table = "\n".join(markdown_table([BUDGET_HEAD, *budget_rows(result)]))
+    return f"{before}{begin}\n\n{table}\n\n{end}{after}"
 
 
 def as_markdown(result: dict[str, Any], routes: dict[str, Any] | None) -> str:

@@ -44,7 +44,7 @@ def check_now(stage: Stage) -> None:
             assert protocol not in set(stage.worker.clients)
             assert protocol._exchange is None
             assert not protocol._buffer
-        if protocol._exchange is not None:
+        if protocol._exchange is not None and not client.closing:
             assert protocol._exchange.phase not in {DONE, FAILED}
             assert (
                 len(protocol._exchange.outgoing)

@@ -275,8 +275,9 @@ async def test_a_loud_replica_flows_through(rig: Rig, before: bytes, piece: byte
                 heard += len(data)
             return heard
 
-        _, *heard = await asyncio.gather(gateway.check(), *(listen(client) for client in clients))
-        assert min(heard) >= MIB
+        listening = [asyncio.create_task(listen(client)) for client in clients]
+        await gateway.check()
+        assert min(await asyncio.gather(*listening)) >= MIB
         await gateway.check()
     await gateway.check()
 

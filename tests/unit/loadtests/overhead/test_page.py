@@ -1,4 +1,15 @@
-from loadtests.overhead.page import CHART, HOME, as_markdown, routes_table, without_rounds
+import pytest
+
+from loadtests.overhead.page import (
+    _BEGIN,
+    _END,
+    CHART,
+    HOME,
+    as_markdown,
+    routes_table,
+    with_budgets,
+    without_rounds,
+)
 from tests.unit.loadtests.overhead.results import bench_result, case_of, result_of
 
 ROUTES = {
@@ -39,3 +50,18 @@ def test_single_rounds_are_not_kept_and_the_page_does_not_need_them():
     assert "rounds" not in kept["cases"][0]["results"][0]
     assert as_markdown(kept, None) == as_markdown(_result(), None)
     assert without_rounds(ROUTES) == ROUTES
+
+
+def test_the_front_page_gets_the_budgets_and_nothing_else_changes():
+    page = f"# T\n\n{_BEGIN}\nold\n{_END}\n\nrest\n"
+    once = with_budgets(page, _result())
+    assert once.startswith(f"# T\n\n{_BEGIN}\n\n| budget")
+    assert once.endswith(f"\n\n{_END}\n\nrest\n")
+    assert "old" not in once
+    assert with_budgets(once, _result()) == once
+
+
+@pytest.mark.parametrize("page", ["", _BEGIN, _END])
+def test_a_front_page_without_its_marks_is_left_alone(page):
+    with pytest.raises(ValueError, match="around its table of budgets"):
+        with_budgets(page, _result())
