@@ -14,7 +14,7 @@ CORE := */core/*,controlplane/model/*,controlplane/lifecycle*
 CORE_SOURCES := gateway/core autoscaler/core controlplane/model controlplane/lifecycle
 
 # Tests that start replicas: one at a time, for the machine's cores and the replicas' ports.
-ALONE := tests/integration/autoscaler tests/integration/reconciler tests/system
+ALONE := tests/integration/autoscaler tests/integration/reconciler tests/system tests/peers
 
 PYTEST := $(PY) -m pytest -m "not slow"
 
@@ -43,6 +43,10 @@ check: lint unit gate ## format, lint, types, import contracts, spelling, unit t
 bench: build ## what a request costs us and five other proxies; renders loadtests/README.md
 	$(PY) -m loadtests.overhead --render $(ARGS)
 	$(PY) -m loadtests.overhead.routes --render
+
+fuzz: $(STAMP) ## look for inputs that break the gateway's invariants (two minutes)
+	@$(PY) -m pip install --quiet --disable-pip-version-check 'atheris>=2.3'
+	$(PY) -m tests.fuzz --seconds 60 $(ARGS)
 
 conformance: $(STAMP) ## send the same cases to six proxies; renders gateway/CONFORMANCE.md
 	$(PY) -m tests.conformance --render $(ARGS)

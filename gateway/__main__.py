@@ -1,9 +1,6 @@
 """`python -m gateway`: one gateway worker. Settings come from the environment and a file."""
 
-import contextlib
-import gc
 import logging
-import resource
 import sys
 
 import uvloop
@@ -11,14 +8,7 @@ import uvloop
 from controlplane.model.settings import SettingsError
 from controlplane.process import read_settings, setup_logging
 from controlplane.store.errors import StoreError
-from gateway import native
-
-
-def _allow_files() -> None:
-    """As many open files as the operating system lets us have; shells often allow 1,024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # then it stays as it is
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+from gateway import native, tuning
 
 
 async def _serve() -> int:
@@ -33,12 +23,10 @@ async def _serve() -> int:
         return 1
     from gateway.net.server import GatewayServer  # noqa: PLC0415 - compiled or not: decided above
 
-    _allow_files()
-    # What is alive now stays alive: collections need not look at it again.
-    gc.collect()
-    gc.freeze()
-    # Finished exchanges leave no cycles: the collector only costs. Rarely is often enough.
-    gc.set_threshold(50_000, 20, 20)
+    tuning.allow_files()
+    tuning.keep_memory()
+    tuning.collect_rarely()
+    logging.getLogger("gateway").info("starting", extra={"compiled": compiled})
     try:
         await GatewayServer(settings).run()
     except StoreError as exc:

@@ -288,6 +288,7 @@ class Supervisor:
     async def _roll(self) -> None:
         began_s = asyncio.get_running_loop().time()
         self.rolls = replace(self.rolls, begun=self.rolls.begun + 1)
+        self._changed()  # at once: whoever asks for another roll must not take this one for theirs
         self._announce("rolling", "replacing the gateway workers one after the other")
         error = ""
         for name, child in list(self._children.items()):

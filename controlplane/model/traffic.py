@@ -14,7 +14,8 @@ DEFAULT_COOKIE: Final = "tidegate-session"
 
 RESERVED_HEADERS: Final = frozenset(
     {
-        *("accept", "accept-encoding", "authorization", "connection", "content-encoding"),
+        *("accept", "accept-encoding", "authorization", "cf-connecting-ip", "connection"),
+        *("content-encoding", "true-client-ip", "x-client-ip", "x-cluster-client-ip"),
         *("content-length", "content-type", "cookie", "date", "expect", "forwarded", "host"),
         *("http2-settings", "keep-alive", "location", "max-forwards", "origin", "range"),
         *("referer", "retry-after", "server-timing"),
@@ -26,7 +27,7 @@ RESERVED_HEADERS: Final = frozenset(
 )
 """Headers that mean something else, in lower case."""
 
-RESERVED_PREFIXES: Final = ("proxy-", "sec-", "x-forwarded-", "x-original-", "x-tidegate-")
+RESERVED_PREFIXES: Final = ("proxy-", "sec-", "x-forwarded", "x-original-", "x-tidegate-")
 """And whole families of them."""
 
 

@@ -9,6 +9,7 @@ llhttp leaves them to its user (RFC 9112 unless noted):
     method that is no token (a line break before it)  2.2, 3.1        400
     HTTP/1.1 request without Host, or with two        3.2             400
     Host that is no host with an optional port        3.2             400
+    method of more than 64 bytes                      3               501
     target that is neither origin nor absolute form   3.2             400
     target with a fragment                            3.2             400
     target with a control character                   3.2             400
@@ -71,10 +72,13 @@ _TRACEPARENT: Final = re.compile(
 _TRACEPARENT_00: Final = 55
 _COUNTED_DOWN: Final = frozenset({b"OPTIONS", b"TRACE"})
 _MAX_FORWARDS_DIGITS: Final = 9
+_MAX_LENGTH_DIGITS: Final = 19
+"""All that fits in 63 bits. llhttp skips any number of zeros before it, and `int` would not."""
 _VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Za-z:._~!$&'()*+,;=-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?"
 )
+_MAX_METHOD: Final = 64
 _MAX_HOST: Final = 261
 """A name of 255 bytes (RFC 1035 section 2.3.4) and a port."""
 _TARGET: Final = re.compile(rb"[\x21-\x7e\x80-\xff]+")
@@ -112,6 +116,8 @@ def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> Req
     start = parts[0].split(b" ")
     if len(start) != 3 or not is_token(start[0]):  # noqa: PLR2004 - method, target, version
         raise FramingError(400, "the request line is not `method target version`")
+    if len(start[0]) > _MAX_METHOD:
+        raise FramingError(501, f"the method is longer than {_MAX_METHOD} bytes")
     if _TARGET.fullmatch(start[1]) is None:
         raise FramingError(400, "the target has a control character")
     version = start[2]
@@ -180,7 +186,10 @@ def _settle_target(head: RequestHead) -> None:
     if not authority or not is_host(authority):
         raise FramingError(400, "the target names no valid host")
     # RFC 9112 section 3.2.2: the target's authority replaces the Host header
-    head.target = path if path.startswith(b"/") else b"/" + path
+    if not path and head.method == b"OPTIONS":
+        head.target = b"*"  # RFC 9112 section 3.2.4
+    else:
+        head.target = path if path.startswith(b"/") else b"/" + path
     head.host = authority
 
 
@@ -222,7 +231,7 @@ def _connection(head: RequestHead | ResponseHead, value: bytes, _line: bytes) ->
 def _content_length(head: RequestHead | ResponseHead, value: bytes, _line: bytes) -> None:
     if head.content_length is not None:
         raise FramingError(400, "Content-Length is given twice")
-    if not value.isdigit():
+    if not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS:
         raise FramingError(400, "Content-Length is not a number")
     head.content_length = int(value)
 
@@ -257,7 +266,7 @@ def _api_key(head: RequestHead, value: bytes, _line: bytes) -> None:
 
 def _request_id(head: RequestHead, value: bytes, _line: bytes) -> None:
     # Anything longer or stranger is replaced: it is echoed into logs and answers.
-    if 0 < len(value) <= _MAX_REQUEST_ID and value.isascii() and b" " not in value:
+    if 0 < len(value) <= _MAX_REQUEST_ID and value.isascii() and len(value.split()) == 1:
         head.request_id = value
 
 

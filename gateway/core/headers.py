@@ -65,13 +65,15 @@ KINDS: Final[dict[bytes, int]] = {
     b"x-forwarded-host": FORWARDED,
     b"x-forwarded-proto": FORWARDED,
     b"x-forwarded-port": FORWARDED,
-    b"x-forwarded-scheme": FORWARDED,
-    b"x-forwarded-server": FORWARDED,
-    b"x-forwarded-ssl": FORWARDED,
     b"x-original-host": FORWARDED,
     b"x-original-url": FORWARDED,
     b"x-rewrite-url": FORWARDED,
+    b"x-original-forwarded-for": FORWARDED,
     b"x-real-ip": FORWARDED,
+    b"x-client-ip": FORWARDED,
+    b"x-cluster-client-ip": FORWARDED,
+    b"true-client-ip": FORWARDED,
+    b"cf-connecting-ip": FORWARDED,
     b"te": TE,
     b"max-forwards": MAX_FORWARDS,
     b"date": DATE,
@@ -84,6 +86,10 @@ KINDS: Final[dict[bytes, int]] = {
     b"x-forwarded-prefix": RESERVED,
     b"x-tidegate-error": RESERVED,
 }
+
+CLAIMS: Final = b"x-forwarded"
+"""Whatever else begins so (-User, -Email, -Client-Cert) is believed by applications: it is a
+proxy's word on the client, and a stranger's is dropped."""
 
 Meaning = tuple[int, bytes]
 """Kind and value (optional white space stripped)."""
@@ -102,11 +108,15 @@ def meaning(line: bytes) -> Meaning:
     folded = name.lower()
     kind = KINDS.get(folded, PLAIN)
     if kind == PLAIN:
-        if b"_" in folded and folded.replace(b"_", b"-") in KINDS:
+        if b"_" in folded:
             # WSGI and CGI read `Content_Length` as Content-Length: what means nothing to us must
             # not mean framing or identity to the application (nginx drops all underscores).
-            return (RESERVED, b"")
-        return PLAIN_LINE
+            dashed = folded.replace(b"_", b"-")
+            if dashed in KINDS or dashed.startswith(CLAIMS):
+                return (RESERVED, b"")
+        if not folded.startswith(CLAIMS):
+            return PLAIN_LINE
+        kind = FORWARDED
     return (kind, value.strip(b" \t"))
 
 

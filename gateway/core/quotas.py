@@ -130,8 +130,8 @@ class QuotaBook:
         self.usages: dict[str, Usage] = {}
         self._on_news = on_news
         self._changed: dict[str, Usage] = {}
-        self._others: dict[str, dict[str, int]] = {}
-        """Worker to caller to requests waiting or running there."""
+        self._others: dict[tuple[str, str], tuple[int, float]] = {}
+        """Worker and caller to requests waiting or running there, and when that was heard."""
         self._sweep_at = _FIRST_SWEEP
 
     def take(self, caller: str, now_s: float) -> Usage | Refused:
@@ -191,19 +191,24 @@ class QuotaBook:
 
     def hear(self, worker: str, news: Mapping[str, tuple[int, int]], now_s: float) -> None:
         """Count what another worker has let through."""
-        others = self._others.setdefault(worker, {})
         for caller, (fresh, live) in news.items():
             usage = self._usage(caller, now_s)
             if fresh:
                 self._count(usage, fresh, now_s)
-            usage.elsewhere += live - others.pop(caller, 0)
+            before, _ = self._others.pop((worker, caller), (0, 0.0))
+            usage.elsewhere += live - before
             if live:
-                others[caller] = live
+                self._others[worker, caller] = (live, now_s)
 
-    def forget(self, worker: str) -> None:
-        """Another worker is gone, and its requests with it. What they used up stays used."""
-        for caller, live in self._others.pop(worker, {}).items():
-            self.usages[caller].elsewhere -= live
+    def forget(self, latest_s: float) -> None:
+        """Drop what was last heard before `latest_s`: the worker is gone, or its last word was.
+
+        What those requests used up of the rates stays used.
+        """
+        for key, (live, heard_s) in list(self._others.items()):
+            if heard_s < latest_s:
+                del self._others[key]
+                self.usages[key[1]].elsewhere -= live
 
     def _count(self, usage: Usage, count: int, now_s: float) -> None:
         if self.quota.requests_per_minute is not None:

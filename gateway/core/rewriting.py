@@ -47,6 +47,9 @@ def response_prefix(head: ResponseHead, *, client_minor: int) -> bytes:
             0 for HTTP/1.0, where the connection's end tells.
     """
     lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason), *head.lines]
+    if head.status == 426 and head.upgrade is not None:  # noqa: PLR2004
+        # RFC 9110 section 15.5.22: it must name what to upgrade to
+        lines.append(b"Connection: Upgrade\r\nUpgrade: " + head.upgrade)
     if head.body in {BODY_CHUNKED, BODY_TO_CLOSE}:
         if client_minor:
             lines.append(b"Transfer-Encoding: chunked")

@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 import msgspec
 
+MAX_PATH = 1024
+
 
 class Line(msgspec.Struct, omit_defaults=True):
     """One request in the access log. Durations are milliseconds, sizes are bytes."""
@@ -37,6 +39,8 @@ class AccessLog:
     """
 
     MAX_QUEUED = 10_000
+    MAX_STRANGERS = 100
+    """Lines a second about requests without a caller: a flood of them is no flood of the log."""
 
     def __init__(
         self, mode: str, *, sample_ratio: float = 1.0, out: BinaryIO | None = None
@@ -45,6 +49,8 @@ class AccessLog:
         """`off`, `errors` or `all`."""
         self.sample_ratio = sample_ratio
         self.dropped = 0
+        self._second = 0
+        self._strangers = 0
         self._out = out or sys.stdout.buffer
         self._queue: queue.Queue[Line | None] = queue.Queue(self.MAX_QUEUED)
         self._thread: threading.Thread | None = None
@@ -62,6 +68,17 @@ class AccessLog:
         if self.mode == "all":
             return self.sample_ratio >= 1 or random() < self.sample_ratio
         return self.mode == "errors" and failed
+
+    def write_stranger(self, line: Line) -> None:
+        """Queue one line about a request without a caller, within a limit."""
+        if int(line.time) != self._second:
+            self._second = int(line.time)
+            self._strangers = 0
+        self._strangers += 1
+        if self._strangers > self.MAX_STRANGERS:
+            self.dropped += 1
+        else:
+            self.write(line)
 
     def write(self, line: Line) -> None:
         """Queue one line."""
@@ -92,3 +109,8 @@ class AccessLog:
                     self.dropped += len(lines)
             if None in batch:
                 return
+
+
+def path_of(target: bytes) -> str:
+    """A target as it is logged: without its query, which may be secret, and not endless."""
+    return target[:MAX_PATH].partition(b"?")[0].decode("latin-1")

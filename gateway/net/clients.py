@@ -1,6 +1,7 @@
 """The client connections of one worker, and how many there may be."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from gateway.core.answers import CONNECTIONS, GATEWAY_FULL, Answer
@@ -9,6 +10,9 @@ from gateway.core.peers import UNIX
 
 if TYPE_CHECKING:
     from gateway.net.downstream import DownstreamProtocol
+
+
+_LOOKED_AT = 64
 
 
 class Clients:
@@ -20,7 +24,7 @@ class Clients:
         """Begin with none.
 
         Args:
-            limit: Most connections; 0: no limit.
+            limit: Most connections; 0: no limit. Beyond it, an idle one ends for a new one.
             per_client: Most connections of one IP address; 0: no limit.
             trusted: Proxies bring many clients over few addresses: those are not limited.
         """
@@ -38,7 +42,7 @@ class Clients:
 
     def enter(self, client: "DownstreamProtocol") -> Answer | None:
         """Count a new connection; else the answer that it gets in place of service."""
-        if self._limit and len(self._open) >= self._limit:
+        if self._limit and len(self._open) >= self._limit and not self._make_way():
             return GATEWAY_FULL
         if self._per_client_limit and client.peer != UNIX and not self._trusted.trusts(client.peer):
             count = self._per_client.get(client.peer, 0)
@@ -47,6 +51,19 @@ class Clients:
             self._per_client[client.peer] = count + 1
         self._open.add(client)
         return None
+
+    def _make_way(self) -> bool:
+        """End an idle connection for a new one: silence must not keep others out.
+
+        Looks at a few, so that a flood does not make every connection cost a search among all.
+        """
+        idle = [client for client in islice(self._open, _LOOKED_AT) if client.idle]
+        if not idle:
+            return False
+        longest = min(idle, key=lambda client: client.deadline_s)
+        self.leave(longest)
+        longest.close()
+        return True
 
     def leave(self, client: "DownstreamProtocol") -> None:
         """A connection has ended; nothing happens to one that was never counted."""

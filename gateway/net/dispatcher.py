@@ -262,6 +262,7 @@ class Dispatcher:
             exchange: Back in the queue's phase.
             lost: The endpoint that failed it: another one is tried first, where there is one.
         """
+        exchange.client.await_connection()
         proton = exchange.proton
         if proton.refusal is not None:
             exchange.refuse(proton.refusal)

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import re
-import socket
 from typing import TYPE_CHECKING, cast
 
 from gateway.core import answers
@@ -11,9 +10,11 @@ from gateway.core.answers import Answer, bad_request
 from gateway.core.exchange import COMMITTED, SENT, TUNNEL
 from gateway.core.forwarded import joined_lines
 from gateway.core.framing import FramingError
+from gateway.core.leaving import is_half_closed, question
 from gateway.core.messages import BODY_FIXED, BODY_NONE, RequestHead
 from gateway.core.peers import forwarded_lines, peer_address
 from gateway.net.bodies import RequestBody
+from gateway.net.watch import Watch
 
 if TYPE_CHECKING:
     from gateway.net.dispatcher import Dispatcher
@@ -32,12 +33,9 @@ _FIRST_S = 1.0
 connect when they have one, and do not repeat it when the connection was new. A second is a slow
 network's round trip, or a lost packet."""
 
-_STILL_THERE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CROSSING_S = 1.0
-_LOOK_S = 0.3
-"""A round trip to most clients; three looks in the second in which a replica must be told."""
 
 _FIRST, _IDLE, _HEAD, _SLOT, _BODY, _RESPONSE, _STREAM, _LINGER = range(8)
+_NO_REQUEST = (_FIRST, _IDLE)
 
 
 class DownstreamProtocol:
@@ -72,6 +70,7 @@ class DownstreamProtocol:
         "_silence_s",
         "_tls",
         "_waiting_for",
+        "_watch",
         "_worker",
         "braked",
         "deadline_s",
@@ -105,6 +104,8 @@ class DownstreamProtocol:
         """How much of the buffer is known to hold no end of a head."""
         self._paused = False
         self._lost = False
+        self._watch: Watch | None = None
+        """Made when it is needed: an idle connection must be small."""
         self.half_closed = False
         """The client will send no more."""
         self.braked = False
@@ -127,7 +128,7 @@ class DownstreamProtocol:
         if refusal is not None:
             # At once and without lingering: floods are answered as cheaply as can be.
             self._worker.answers[refusal.code] += 1
-            self._write_answer(refusal, self._worker.new_trace(), close=True)
+            self.transport.write(self._worker.render(refusal, self._worker.new_trace(), close=True))
             self._waiting_for = _LINGER
             transport.close()
             return
@@ -149,25 +150,14 @@ class DownstreamProtocol:
             if len(self._buffer) > _PIPELINE_BYTES:
                 self.hold_reading()
         else:
-            self._touch(self._worker.settings.body_timeout_s)
+            if self._waiting_for == _BODY:  # not while a replica is what we wait for
+                self._touch(self._worker.settings.body_timeout_s)
+            elif self._waiting_for == _STREAM:
+                self._touch(self._silence_s)
             self._take_body(exchange, data)
 
     def eof_received(self) -> bool:
-        """The client will send no more: it is half-closed, or gone. True: half-closed.
-
-            its request is  its response is    then
-            --------------  -----------------  ---------------------------------------------------
-            not whole       any                gone: there will be no rest
-            whole           not begun          half-closed; `100 Continue` finds out
-            whole           chunked            half-closed; a zero finds out
-            whole           begun < 1 s ago    half-closed: its end and our head crossed
-            whole           begun before       gone, unless more requests wait in line
-            in a tunnel                        half-closed, and the replica is told
-
-        One who is gone answers whatever is written with a reset. An interim response may be written
-        at any time before the response (RFC 9110 section 15.2), and a chunk's size may begin with
-        zeros (RFC 9112 section 7.1). Whoever asks in HTTP/1.0 is not asked.
-        """
+        """The client will send no more; True keeps the other direction open."""
         exchange = self._exchange
         self.half_closed = True
         if self._tls:
@@ -177,28 +167,34 @@ class DownstreamProtocol:
         if exchange.phase is TUNNEL:
             self._expect_the_end()
             return exchange.client_eof()
-        if not exchange.body_done:
+        if not is_half_closed(
+            exchange.phase,
+            body_done=exchange.body_done,
+            chunked=exchange.client_chunked,
+            more=bool(self._buffer),
+            since_s=self._worker.monotonic() - exchange.started_s,
+        ):
             return False
-        if exchange.phase < COMMITTED and exchange.head.minor:
-            self.transport.write(_STILL_THERE)
-        elif exchange.client_chunked:
-            self.transport.write(b"0")
-        elif exchange.phase >= COMMITTED and not self._buffer:
-            begun_s = self._worker.monotonic() - exchange.started_s
-            if begun_s >= _CROSSING_S:
-                return False
-        self._dispatcher.loop.call_later(_LOOK_S, self._look)
+        self.ask()
+        self._look_after()
         return True
 
-    def _look(self) -> None:
-        """Look whether a half-closed client has gone: its connection is not polled any more."""
-        if self._lost or self._exchange is None:
-            return
-        sock = self.transport.get_extra_info("socket")
-        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self.transport.abort()
-        else:
-            self._dispatcher.loop.call_later(_LOOK_S, self._look)
+    def ask(self) -> None:
+        """Write what a client that is there ignores, and one that is gone answers with a reset."""
+        exchange = self._exchange
+        if exchange is not None and exchange.phase <= COMMITTED:
+            minor, chunked = exchange.head.minor, exchange.client_chunked
+            self.transport.write(question(exchange.phase, minor=minor, chunked=chunked))
+
+    def _look_after(self) -> None:
+        if self._watch is None:
+            self._watch = Watch(self, self._dispatcher.loop)
+        self._watch.begin()
+
+    @property
+    def unwatched(self) -> bool:
+        """An exchange is live and we do not read: the loop would not see the client go."""
+        return self._exchange is not None and not self._lost and (self._paused or self.half_closed)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
@@ -246,6 +242,13 @@ class DownstreamProtocol:
             self._waiting_for = _STREAM
             self.transport.write(data)
 
+    def write_interim(self, data: bytes) -> None:
+        """A 1xx answer: what we wait for stays the same."""
+        if not self._lost:
+            if self._waiting_for == _RESPONSE:
+                self._touch(self._worker.settings.response_timeout_s)
+            self.transport.write(data)
+
     def write_eof(self) -> bool:
         """End the response direction of a tunnel; False when the connection cannot."""
         if self._lost or not self.transport.can_write_eof():
@@ -268,10 +271,18 @@ class DownstreamProtocol:
         self.release_reading()
         if early and exchange is not None:
             exchange.tunnel(early)
+        if self.half_closed and exchange is not None:
+            self._expect_the_end()
+            exchange.client_eof()
 
     def await_slot(self) -> None:
         """The exchange is queued."""
         self._expect(self._worker.settings.cold_start_timeout_s, _SLOT)
+
+    def await_connection(self) -> None:
+        """The exchange has or will get a slot: connecting has time limits of its own."""
+        self.deadline_s = math.inf
+        self._waiting_for = _SLOT
 
     def await_response(self, now_s: float, *, body_done: bool) -> None:
         """The request is sent, as far as it has come."""
@@ -296,6 +307,7 @@ class DownstreamProtocol:
         if not self._paused and not self._lost and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
+            self._look_after()
             if self._waiting_for == _BODY:  # it is the replica's turn
                 self._touch(self._worker.settings.idle_timeout_s)
 
@@ -323,12 +335,14 @@ class DownstreamProtocol:
         if not body_done or self._worker.draining:
             self.keep_alive = False
         if not self._lost:
-            self._write_answer(
-                answer,
-                request_id,
-                close=not self.keep_alive,
-                retry_after=retry_after,
-                head_only=exchange is not None and exchange.head.method == b"HEAD",
+            self.transport.write(
+                self._worker.render(
+                    answer,
+                    request_id,
+                    close=not self.keep_alive,
+                    retry_after=retry_after,
+                    head_only=exchange is not None and exchange.head.method == b"HEAD",
+                )
             )
         self.exchange_done(self._worker.monotonic(), body_done=body_done)
 
@@ -361,6 +375,11 @@ class DownstreamProtocol:
         """Cut the connection: the client must see that the response is not whole."""
         if not self._lost:
             self.transport.abort()
+
+    @property
+    def idle(self) -> bool:
+        """It waits for a request, its first or another, and nothing of one has come."""
+        return self._exchange is None and self._waiting_for in _NO_REQUEST and not self._buffer
 
     def drain(self) -> None:
         """The worker is shutting down: end now if idle, else after the live exchange."""
@@ -448,6 +467,7 @@ class DownstreamProtocol:
         if exchange is None:
             return
         self._exchange = exchange
+        self.await_connection()
         proton = exchange.proton
         limit = proton.max_body_bytes
         if limit and head.content_length is not None and head.content_length > limit:
@@ -468,20 +488,19 @@ class DownstreamProtocol:
         whole = self._drop_body(head)
         self._worker.answers[answer.code] += 1
         self._worker.log_refusal(answer, request_id, head, self.peer)
-        self._write_answer(
-            answer, request_id, close=not self.keep_alive, head_only=head.method == b"HEAD"
+        self.transport.write(
+            self._worker.render(
+                answer, request_id, close=not self.keep_alive, head_only=head.method == b"HEAD"
+            )
         )
         self.exchange_done(self._worker.monotonic(), body_done=whole)
 
     def answer_options(self, head: RequestHead, request_id: bytes) -> None:
         """Answer an OPTIONS that asks about the gateway itself."""
-        whole = self._drop_body(head)
+        whole, date_line = self._drop_body(head), self._worker.date_line()
+        close = not self.keep_alive
         self.transport.write(
-            answers.options(
-                request_id=request_id,
-                date_line=self._worker.date_line(),
-                close=not self.keep_alive,
-            )
+            answers.options(request_id=request_id, date_line=date_line, close=close)
         )
         self.exchange_done(self._worker.monotonic(), body_done=whole)
 
@@ -503,28 +522,8 @@ class DownstreamProtocol:
         self._buffer = b""
         request_id = self._worker.new_trace()
         self._worker.log_refusal(answer, request_id, None, self.peer)
-        self._write_answer(answer, request_id, close=True)
+        self.transport.write(self._worker.render(answer, request_id, close=True))
         self._linger()
-
-    def _write_answer(
-        self,
-        answer: Answer,
-        request_id: bytes,
-        *,
-        close: bool,
-        retry_after: int | None = None,
-        head_only: bool = False,
-    ) -> None:
-        self.transport.write(
-            answers.render(
-                answer,
-                request_id=request_id,
-                date_line=self._worker.date_line(),
-                close=close,
-                retry_after=retry_after,
-                head_only=head_only,
-            )
-        )
 
     def _take_body(self, exchange: "Exchange", data: bytes) -> None:
         body = self._body

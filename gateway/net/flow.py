@@ -13,7 +13,7 @@ from gateway.core.health import Sign
 from gateway.core.load import ABORTED, REFUSED, UPGRADED
 from gateway.core.messages import BODY_CHUNKED, BODY_NONE, RequestHead, ResponseHead
 from gateway.core.retries import RetryBudget, Verdict, after_loss
-from gateway.net.access_log import Line
+from gateway.net.access_log import Line, path_of
 from gateway.net.routes import close_idle
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Exchange:
         whole exchange  client, head, proton, caller, request_id, phase, started_s, cold
         one attempt     endpoint, upstream, sent, sent_s
         request         outgoing (head and body so far, while a repeat is possible), body_done
-        response        status, client_chunked, reusable, bytes_out, response_lines
+        response        status, client_chunked, reusable, bytes_out
         by settings     session (affinity), usage (quota); None where the workload has none
     """
 
@@ -61,7 +61,6 @@ class Exchange:
         "proton",
         "replayable",
         "request_id",
-        "response_lines",
         "reusable",
         "sent",
         "sent_s",
@@ -109,8 +108,6 @@ class Exchange:
         self.interims = 0
         self.client_chunked = False
         self.reusable = True
-        self.response_lines = b""
-        """Whole header lines, each with its CRLF, that the gateway adds to the response's head."""
         self.bytes_out = 0
         self.session: Session | None = None
         self.usage: Usage | None = None
@@ -177,7 +174,7 @@ class Exchange:
         if self.interims > _MAX_INTERIMS:
             self.fail(answers.BAD_RESPONSE)
         elif self.head.minor:
-            self.client.write(rewriting.interim(head))
+            self.client.write_interim(rewriting.interim(head))
 
     def respond(self, head: ResponseHead) -> bytes:
         """The response head as the client will see it. From now on nothing is repeated."""
@@ -197,12 +194,7 @@ class Exchange:
             if head.body >= BODY_CHUNKED:
                 client.keep_alive = False
         worker = self.dispatcher.worker
-        if (
-            not head.dated
-            or self.session is not None
-            or worker.timings is not None
-            or self.response_lines
-        ):
+        if not head.dated or self.session is not None or worker.timings is not None:
             prefix = self._with_more(prefix, head)
         if not self.body_done or worker.draining:
             client.keep_alive = False
@@ -221,7 +213,7 @@ class Exchange:
             prefix = self.session.sessions.answered(self, head, prefix)
         if worker.timings is not None:
             prefix += worker.timings.lines(self, self._now_s())
-        return prefix + self.response_lines
+        return prefix
 
     def relay(self, data: bytes) -> None:
         """Response bytes to the client, at once."""
@@ -445,7 +437,7 @@ class Exchange:
             Line(
                 time=worker.wall(),
                 method=self.head.method.decode("ascii", "replace"),
-                path=self.head.target.partition(b"?")[0].decode("latin-1"),
+                path=path_of(self.head.target),
                 status=self.status,
                 ending=("ok", "refused", "aborted")[max(0, ending - REFUSED + 1)],
                 workload=self.proton.workload_id,

@@ -31,14 +31,11 @@ class PlainListener:
 
     async def open(self) -> None:
         """Begin to accept."""
-        if self.sock.family == socket.AF_UNIX:
-            self._server = await self._loop.create_unix_server(
-                self._factory, sock=self.sock, backlog=BACKLOG
-            )
-        else:
-            self._server = await self._loop.create_server(
-                self._factory, sock=self.sock, backlog=BACKLOG
-            )
+        # Not `create_unix_server`: since Python 3.13 it removes the path when it closes, and the
+        # path may be another worker's by then.
+        self._server = await self._loop.create_server(
+            self._factory, sock=self.sock, backlog=BACKLOG
+        )
 
     async def close(self) -> None:
         """Accept what waits in the queue, then no more.

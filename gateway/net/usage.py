@@ -19,7 +19,7 @@ _PAUSE_PER_CALLER_S = 100e-6
 """Telling costs about 1 us for each caller: at most a hundredth of the worker's time."""
 _REMIND_S = 2.0
 _GONE_S = 3 * _REMIND_S
-"""A worker with requests waiting or running says so every 2 s; who has not for 6 s is gone."""
+"""A worker says every 2 s for whom it has requests; what it has not said for 6 s is over."""
 
 
 class UsageTeller:
@@ -30,7 +30,6 @@ class UsageTeller:
         self._policies = policies
         self._store = store
         self._news = asyncio.Event()
-        self._heard_s: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -77,7 +76,6 @@ class UsageTeller:
         if news.worker_id == self._worker.id:
             return
         now_s = self._worker.monotonic()
-        self._heard_s[news.worker_id] = now_s
         for workload_id, callers in news.books.items():
             book = self._policies.book(workload_id)
             if book is not None:
@@ -87,13 +85,9 @@ class UsageTeller:
         while True:
             await asyncio.sleep(_REMIND_S)
             latest_s = self._worker.monotonic() - _GONE_S
-            gone = [worker for worker, heard_s in self._heard_s.items() if heard_s < latest_s]
-            for worker in gone:
-                del self._heard_s[worker]
             for _, book in self._policies.books():
                 book.remind()
-                for worker in gone:
-                    book.forget(worker)
+                book.forget(latest_s)
 
 
 def _nothing() -> None:

@@ -9,11 +9,11 @@ from email.utils import formatdate
 from itertools import count
 
 from controlplane.model.sections import GatewaySettings
-from gateway.core.answers import Answer
+from gateway.core.answers import Answer, render
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.messages import RequestHead
 from gateway.core.overload import connection_limit, exchange_limit
-from gateway.net.access_log import AccessLog, Line
+from gateway.net.access_log import AccessLog, Line, path_of
 from gateway.net.clients import Clients
 from gateway.net.heads import Heads
 from gateway.net.timings import Timings
@@ -97,6 +97,25 @@ class Worker:
         """32 hexadecimal digits: a request id and a W3C trace id in one."""
         return b"%b%016x" % (self._seed, next(self._ids))
 
+    def render(
+        self,
+        answer: Answer,
+        request_id: bytes,
+        *,
+        close: bool,
+        retry_after: int | None = None,
+        head_only: bool = False,
+    ) -> bytes:
+        """An answer of the gateway's own, dated; see `core.answers.render`."""
+        return render(
+            answer,
+            request_id=request_id,
+            date_line=self.date_line(),
+            close=close,
+            retry_after=retry_after,
+            head_only=head_only,
+        )
+
     def log_refusal(
         self, answer: Answer, request_id: bytes, head: RequestHead | None, peer: str
     ) -> None:
@@ -105,14 +124,14 @@ class Worker:
             line = Line(
                 time=self.wall(),
                 method="" if head is None else head.method.decode("latin-1"),
-                path="" if head is None else head.target.partition(b"?")[0].decode("latin-1"),
+                path="" if head is None else path_of(head.target),
                 status=answer.status,
                 ending="refused",
                 request_id=request_id.decode("latin-1"),
                 code=answer.code,
                 client=peer,
             )
-            self.access_log.write(line)
+            self.access_log.write_stranger(line)
 
 
 def _descriptors() -> int | None:

@@ -23,11 +23,18 @@ class Watcher(Protocol):
         """The protocol is about to be given bytes of its peer."""
 
 
+class _Socket:
+    """What a protocol asks of the socket below: it has no error that is not told otherwise."""
+
+    def getsockopt(self, _level: int, _option: int) -> int:
+        return 0
+
+
 class Pipe(asyncio.Transport):
     """One connection. Methods in the imperative are the protocol's, the others the peer's."""
 
     def __init__(self, protocol: Any, watcher: Watcher, *, peer: str = "127.0.0.1") -> None:
-        super().__init__(extra={"peername": (peer, 1)})
+        super().__init__(extra={"peername": (peer, 1), "socket": _Socket()})
         self.protocol = protocol
         self._heard: list[bytes] = []
         self.unread = b""

@@ -81,7 +81,7 @@ async def test_cases_of_compression_end_as_they_do_without_the_gateway(echo: App
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(2400)
 async def test_all_cases_of_compression_end_as_they_do_without_the_gateway(
     echo: Application,
 ) -> None:

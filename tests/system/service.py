@@ -101,7 +101,10 @@ def replica_processes(up: Up, workload_id: str) -> dict[str, psutil.Process]:
     """Replica id to its main process."""
     found = {}
     for process in processes_of(up.data_dir):
-        environ = process.environ()
+        try:
+            environ = process.environ()
+        except psutil.Error:  # it may end while we look
+            continue
         if environ.get("WORKLOAD_ID") == workload_id and "TIDEGATE_REPLICA_ID" in environ:
             found[environ["TIDEGATE_REPLICA_ID"]] = process
     return found

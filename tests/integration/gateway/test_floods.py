@@ -23,7 +23,7 @@ from tests.integration.gateway.floods import (
 )
 from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import SWITCHED
-from tests.integration.gateway.wire import Head, Message, Wire
+from tests.integration.gateway.wire import DEADLINE_S, Head, Message, Wire
 
 pytestmark = uvloop_only  # the gateway is a process of its own, on the loop of production
 
@@ -232,8 +232,8 @@ LOUD = {
     "a-body": (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536),
     "chunks": (ANSWER_CHUNKED, b"8000\r\n%b\r\n" % (b"x" * 32_768)),
     "small-chunks": (ANSWER_CHUNKED, b"40\r\n%b\r\n" % (b"x" * 64) * 900),
-    "interim-answers": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 1000),
 }
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -271,13 +271,32 @@ async def test_a_loud_replica_flows_through(rig: Rig, before: bytes, piece: byte
         async def listen(client: Wire) -> int:
             client.send(request("GET", "/flood"))
             heard = 0
-            while heard < MIB and (data := await client.reader.read(MIB)):
-                heard += len(data)
+            async with asyncio.timeout(6 * DEADLINE_S):
+                while heard < MIB and (data := await client.reader.read(MIB)):
+                    heard += len(data)
             return heard
 
         listening = [asyncio.create_task(listen(client)) for client in clients]
         await gateway.check()
         assert min(await asyncio.gather(*listening)) >= MIB
+        await gateway.check()
+    await gateway.check()
+
+
+async def test_interim_answers_without_end_are_502(rig: Rig) -> None:
+    gateway = await _start(rig, _saying(b"", INTERIM * 1000), eject_s=0.01)
+    answers = await asyncio.gather(*(rig.ask("GET", "/flood") for _ in range(20)))
+    assert {answer.get("x-tidegate-error") for answer in answers} == {"replica_malformed"}
+    assert all(answer.interim for answer in answers)
+    await gateway.check()
+
+
+async def test_interim_answers_for_nobody_who_listens_are_not_kept(rig: Rig) -> None:
+    gateway = await _start(rig, _saying(b"", INTERIM * 1000), eject_s=0.01)
+    async with crowd(rig, 20, receive_bytes=4096) as clients:
+        for client in clients:
+            client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            client.send(request("GET", "/flood"))
         await gateway.check()
     await gateway.check()
 

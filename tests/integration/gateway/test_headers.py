@@ -283,9 +283,12 @@ async def test_an_invalid_trace_is_replaced_with_its_state(rig: Rig) -> None:
 
 async def test_an_answer_without_a_date_gets_one(rig: Rig) -> None:
     await rig.start()
-    dated = await relayed(rig, "Date: Sun, 06 Nov 1994 08:49:37 GMT")
-    assert dated.head.all("date") == ["Sun, 06 Nov 1994 08:49:37 GMT"]
-    [date] = (await relayed(rig)).head.all("date")
+    said = b"Date: Sun, 06 Nov 1994 08:49:37 GMT"
+    await rig.replica(answering(OK.replace(b"\r\n", b"\r\n" + said + b"\r\n", 1), OK))
+    client = await rig.client()
+    client.send(request(), request())
+    assert (await client.answer()).head.all("date") == ["Sun, 06 Nov 1994 08:49:37 GMT"]
+    [date] = (await client.answer()).head.all("date")
     assert abs(parsedate_to_datetime(date).timestamp() - time.time()) < 60
 
 

@@ -1,9 +1,13 @@
 """Limits that protect the gateway and its replicas: each with its own answer, none in the way."""
 
 import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.gateway import records
 from tests.integration.gateway.rig import Rig, request, uvloop_only
 from tests.integration.gateway.scripted import OK, answering
 from tests.integration.gateway.waiting import until_async
@@ -50,13 +54,42 @@ async def test_our_own_proxies_bring_many_clients(rig: Rig) -> None:
     assert [await served(client) for client in clients] == [True] * 3
 
 
-async def test_a_full_gateway_says_so_and_serves_on(rig: Rig) -> None:
+async def test_silence_does_not_keep_others_out_of_a_full_gateway(rig: Rig) -> None:
     await rig.start(max_connections=2)
     await rig.replica(answering(OK))
+    silent = [await rig.client() for _ in range(2)]
+    newcomers = [await rig.client() for _ in range(2)]
+    assert [await served(client) for client in newcomers] == [True] * 2
+    assert [await client.ended() for client in silent] == ["eof"] * 2
+
+
+async def test_a_gateway_full_of_work_says_so_and_goes_on_with_it(rig: Rig) -> None:
+    await rig.start(max_connections=2)
     clients = [await rig.client() for _ in range(2)]
+    for client in clients:
+        client.send(request())
+    await rig.counted(queued=2)
     answer = await turned_away(rig)
     assert (answer.status, answer.get("x-tidegate-error")) == (503, "too_many_connections")
-    assert [await served(client) for client in clients] == [True] * 2
+    await rig.replica(answering(OK))
+    assert [(await client.answer()).status for client in clients] == [200] * 2
+
+
+async def test_an_upload_goes_on_while_its_answer_has_begun(rig: Rig) -> None:
+    await rig.start(idle_timeout_s=0.6)
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request("POST", "/", "Content-Length: 12"))
+    wire = await replica.accepted()
+    await wire.head()
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert (await client.head()).status == 200
+    for _ in range(12):
+        client.send(b"x")
+        assert await wire.exactly(1) == b"x"
+        await asyncio.sleep(0.1)
+    wire.send(b"0\r\n\r\n")
+    assert await client.chunk() == b""
 
 
 async def test_a_connection_ends_in_order_after_so_many_requests(rig: Rig) -> None:
@@ -205,3 +238,108 @@ async def test_http_2_is_refused_in_words_that_its_clients_can_read(rig: Rig) ->
     answer = await client.answer()
     assert (answer.status, answer.get("x-tidegate-error")) == (505, "version_not_supported")
     assert b"HTTP/2 is not spoken here: use HTTP/1.1" in answer.body
+
+
+async def test_a_body_that_comes_after_its_head_does_not_shorten_the_wait_for_a_replica(
+    rig: Rig,
+) -> None:
+    await rig.start(body_timeout_s=0.3)
+    client = await rig.client()
+    client.send(request("POST", "/", "Content-Length: 4"))
+    await rig.counted(queued=1)
+    client.send(b"body")
+    await asyncio.sleep(0.8)
+    replica = await rig.replica(answering(OK))
+    assert (await client.answer()).status == 200
+    assert replica.wires[0].received.endswith(b"\r\n\r\nbody")
+
+
+async def test_a_body_that_dribbles_does_not_lengthen_the_wait_for_a_replica(rig: Rig) -> None:
+    await rig.start(cold_start_timeout_s=0.5)
+    client = await rig.client()
+    client.send(request("POST", "/", "Content-Length: 1000000"))
+    answer = asyncio.create_task(client.answer())
+    while not answer.done():
+        client.send(b"x")
+        await asyncio.sleep(0.05)
+    assert answer.result().get("x-tidegate-error") == "cold_start_timeout"
+    await rig.counted(started=1, queued=0, finished={"refused": 1})
+
+
+@contextlib.contextmanager
+def full_listener() -> Iterator[int]:
+    """A port that answers no handshake any more: connecting to it hangs."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+async def test_a_slow_connect_is_not_the_clients_slowness(rig: Rig) -> None:
+    await rig.start(
+        head_timeout_s=0.6, first_byte_timeout_s=0.6, connect_timeout_s=1.5, max_attempts=1
+    )
+    with full_listener() as port:
+        await rig.commit(records.replica("65f000000000000000000e99", port))
+        client = await rig.client()
+        whole = request()
+        client.send(whole[:-2])
+        await asyncio.sleep(0.3)
+        client.send(whole[-2:])
+        answer = await client.answer()
+    assert (answer.status, answer.get("x-tidegate-error")) == (502, "replica_unreachable")
+    await rig.counted(started=1, in_flight=0, finished={"refused": 1})
+
+
+async def test_a_client_that_stops_after_100_continue_is_the_one_to_blame(rig: Rig) -> None:
+    await rig.start(body_timeout_s=0.3)
+    replica = await rig.replica()
+    client = await rig.client()
+    client.send(request("POST", "/", "Content-Length: 10", "Expect: 100-continue"))
+    wire = await replica.accepted()
+    await wire.head()
+    wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert (await client.head()).status == 100
+    client.send(b"abc")
+    answer = await client.answer()
+    assert (answer.status, answer.get("x-tidegate-error")) == (408, "body_timeout")
+
+
+@pytest.mark.parametrize("there", ["in flight", "queued"])
+async def test_a_client_that_resets_while_we_do_not_read_from_it_is_noticed(
+    rig: Rig, there: str
+) -> None:
+    await rig.start()
+    if there == "in flight":
+        replica = await rig.replica()
+    client = await rig.client()
+    client.send(request("POST", "/", "Content-Length: 100000000"))
+    if there == "in flight":
+        wire = await replica.accepted()
+        wire.writer.transport.pause_reading()
+        await rig.counted(in_flight=1)
+    else:
+        await rig.counted(queued=1)
+    for _ in range(100):
+        client.send(b"x" * 100_000)
+    await asyncio.sleep(0.3)
+    client.reset()
+    await rig.counted(started=1, in_flight=0, queued=0, finished={"aborted": 1})
+
+
+async def test_a_client_whose_end_stands_behind_a_body_that_we_do_not_read_is_noticed(
+    rig: Rig,
+) -> None:
+    await rig.start()
+    client = await rig.client()
+    client.send(request("POST", "/", "Content-Length: 100000000"), b"x" * 100_000)
+    await rig.counted(queued=1, bytes_in=100_000)
+    client.send(b"x" * 20_000)
+    await client.flush()
+    client.close()
+    await rig.counted(started=1, queued=0, finished={"aborted": 1})

@@ -1,7 +1,10 @@
 """Where a message ends, and which heads leave that open to doubt."""
 
+from pathlib import Path
+
 import pytest
 
+from gateway.core import chunks
 from gateway.core import framing as module
 from gateway.core.framing import FramingError, read_request_head, read_response_head
 from gateway.core.headers import KINDS, PLAIN, KnownLines
@@ -13,7 +16,7 @@ from gateway.core.messages import (
     RequestHead,
     ResponseHead,
 )
-from tests.unit.gateway.core.tables import table
+from tests.unit.gateway.core.tables import ROOT, table
 
 
 def request(
@@ -71,6 +74,9 @@ REFUSED = {
         pytest.param({"host": b"Host: [::1"}, id="bracket-left-open"),
         pytest.param({"host": b"Host: a\xff"}, id="not-ascii"),
         pytest.param({"host": b"Host: http://a"}, id="url"),
+    ],
+    "method of more than 64 bytes": [
+        pytest.param({"start": b"A" * 65 + b" /a HTTP/1.1"}, id="65"),
     ],
     "target that is neither origin nor absolute form": [
         pytest.param({"start": b"GET a HTTP/1.1"}, id="relative"),
@@ -161,6 +167,8 @@ REFUSED = {
                 "hexadecimal": b"0x4",
                 "underscore": b"1_0",
                 "fraction": b"4.0",
+                "zeros-without-end": b"0" * 5000 + b"2",
+                "more-than-63-bits": b"9" * 20,
                 "empty": b"",
                 "blank-inside": b"4 4",
                 "vertical-tab": b"\x0b4",
@@ -578,3 +586,16 @@ def test_a_response_keeps_the_protocol_it_switches_to():
         b"Upgrade: websocket", b"Connection: Upgrade", start=b"HTTP/1.1 101 Switching Protocols"
     )
     assert (head.upgrade, head.lines) == (b"websocket", [])
+
+
+@pytest.mark.parametrize("documented", [module, chunks], ids=["heads", "chunks"])
+def test_the_readme_lists_what_is_refused(documented):
+    page = Path(module.__name__.split(".")[0], "README.md")
+    lines = (ROOT / page).read_text("utf-8").splitlines()
+    for row in table(documented, first="refused"):
+        assert f"| {' | '.join(row)} |" in lines
+
+
+def test_an_absolute_form_without_a_path_asks_about_the_server_as_a_whole():
+    assert request(start=b"OPTIONS http://other HTTP/1.1").target == b"*"
+    assert request(start=b"GET http://other HTTP/1.1").target == b"/"

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.core import headers as module
 from gateway.core.headers import (
+    FORWARDED,
     KINDS,
     MAX_KNOWN,
     MAX_KNOWN_BYTES,
@@ -50,6 +51,21 @@ def test_other_lines_mean_nothing(line):
 def test_underscores_do_not_disguise_a_name_to_cgi_like_applications(name):
     assert meaning(name.replace(b"-", b"_") + b": 1") == (RESERVED, b"")
     assert meaning(name.replace(b"-", b"_", 1).upper() + b": 1") == (RESERVED, b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        pytest.param(b"X-Forwarded-User: root", FORWARDED, id="user"),
+        pytest.param(b"x-forwarded-client-cert: a", FORWARDED, id="certificate"),
+        pytest.param(b"X-Forwarded: for=a", FORWARDED, id="bare"),
+        pytest.param(b"X_Forwarded_Email: root", RESERVED, id="disguised"),
+        pytest.param(b"X-Forwarded-Prefix: /a", RESERVED, id="prefix-is-ours-to-say"),
+        pytest.param(b"X-Forward: a", PLAIN, id="another-name"),
+    ],
+)
+def test_every_claim_of_a_proxy_is_known_by_the_beginning_of_its_name(line, kind):
+    assert meaning(line)[0] == kind
 
 
 def test_the_docstring_lists_all_kinds_in_order():

@@ -297,10 +297,27 @@ def test_a_worker_that_is_gone_takes_its_running_requests_along_and_no_more():
     assert isinstance(here.take(CALLER, 0.0), Usage)
     tell(here, there)
     assert not passes(there, 0.0)
-    there.forget(f"worker {id(here)}")
-    there.forget("nobody")
+    there.forget(0.0)
+    assert not passes(there, 0.0), "heard of just now"
+    there.forget(0.1)
+    there.forget(0.1)
     assert passes(there, 0.0)
     assert "per hour" in refused(there, 0.0).answer.detail
+
+
+def test_a_lost_last_word_is_made_good_though_the_worker_is_heard_of_others():
+    here, there = book(concurrent_requests=1), book(concurrent_requests=1)
+    usage = here.take(CALLER, 0.0)
+    assert isinstance(usage, Usage)
+    assert isinstance(here.take("other", 0.0), Usage)
+    tell(here, there)
+    usage.end()
+    tell(here)  # nobody hears that it ended
+    here.remind()
+    tell(here, there, now_s=5.0)
+    there.forget(4.0)
+    assert passes(there, 5.0)
+    assert not passes(there, 5.0, "other"), "what was said again holds"
 
 
 def test_a_caller_with_requests_elsewhere_is_not_forgotten():

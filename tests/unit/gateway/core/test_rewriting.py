@@ -126,6 +126,12 @@ def test_a_length_without_a_body_is_said_where_it_may_be(start, method, expected
     assert prefix.split(b"\r\n")[1:-1] == expected
 
 
+def test_a_426_names_what_to_upgrade_to():
+    head = response(b"Upgrade: a/1", b"Connection: upgrade", start=b"HTTP/1.1 426 Upgrade Required")
+    lines = response_prefix(head, client_minor=1).split(b"\r\n")
+    assert lines[1:3] == [b"Connection: Upgrade", b"Upgrade: a/1"]
+
+
 def test_an_interim_head_has_no_framing():
     head = response(b"Link: a", b"Content-Length: 4", start=b"HTTP/1.1 103 Early Hints")
     assert interim(head) == b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"
