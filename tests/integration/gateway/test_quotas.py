@@ -158,16 +158,27 @@ async def test_running_requests_count_in_both_workers(
             held.append(await rig.client())
             held[-1].send(request())
 
+        async def waiting() -> float:
+            found = [await worker.metrics() for worker in workers.workers]
+            return sum(metrics.get("gateway_requests_queued", 0) for metrics in found)
+
         async def refused_by_both() -> bool:
-            await rig.ask()
+            client = await rig.client()
+            client.send(request())
+            try:
+                async with asyncio.timeout(0.5):
+                    await client.answer()
+            except TimeoutError:  # the workers had not yet heard of each other's
+                client.reset()
             found = [await worker.metrics() for worker in workers.workers]
             return all(metrics.get("gateway_answers_total{quota}", 0) > 0 for metrics in found)
 
+        async def three() -> bool:
+            return await waiting() == 3
+
+        await until_async(three)
         await until_async(refused_by_both)
-        waiting = [
-            (await worker.metrics()).get("gateway_requests_queued", 0) for worker in workers.workers
-        ]
-        assert sum(waiting) == 3
+        await until_async(three)
         for client in held:
             client.reset()
         await rig.replica(answering(OK))
