@@ -480,8 +480,12 @@ class DownstreamProtocol:
             if self._buffer:
                 early, self._buffer = self._buffer, b""
                 self._take_body(exchange, early)
-        if self._exchange is exchange:
+        if self._is_live(exchange):  # its body may have been its end
             self._dispatcher.admit(exchange, now_s)
+
+    def _is_live(self, exchange: "Exchange") -> bool:
+        # Not in place: mypy, and so the compiled code, believes that what was assigned stays.
+        return self._exchange is exchange
 
     def refuse(self, head: RequestHead, answer: Answer, request_id: bytes) -> None:
         """Answer a request that never became an exchange (no route, no token)."""

@@ -1,7 +1,5 @@
 """Where a message ends, and which heads leave that open to doubt."""
 
-from pathlib import Path
-
 import pytest
 
 from gateway.core import chunks
@@ -434,10 +432,10 @@ def test_a_trace_given_twice_is_the_first():
 
 
 def test_a_host_is_as_long_as_names_can_be():
-    name = b".".join([b"a" * 63] * 4)[:255]
-    assert request(b"A: 1", host=b"Host: " + name + b":65535").host == name + b":65535"
+    name = b".".join([b"a" * 63] * 4) + b":65535"
+    assert request(host=b"Host: " + name).host == name
     with pytest.raises(FramingError, match="Host"):
-        request(b"A: 1", host=b"Host: " + name + b"a:655350")
+        request(host=b"Host: " + b"a" * 262)
 
 
 def test_as_many_lines_as_the_limit_are_accepted():
@@ -590,12 +588,11 @@ def test_a_response_keeps_the_protocol_it_switches_to():
 
 @pytest.mark.parametrize("documented", [module, chunks], ids=["heads", "chunks"])
 def test_the_readme_lists_what_is_refused(documented):
-    page = Path(module.__name__.split(".")[0], "README.md")
-    lines = (ROOT / page).read_text("utf-8").splitlines()
+    lines = (ROOT / "gateway" / "README.md").read_text("utf-8").splitlines()
     for row in table(documented, first="refused"):
         assert f"| {' | '.join(row)} |" in lines
 
 
-def test_an_absolute_form_without_a_path_asks_about_the_server_as_a_whole():
-    assert request(start=b"OPTIONS http://other HTTP/1.1").target == b"*"
-    assert request(start=b"GET http://other HTTP/1.1").target == b"/"
+@pytest.mark.parametrize(("method", "target"), [(b"OPTIONS", b"*"), (b"GET", b"/")])
+def test_an_absolute_form_without_a_path_is_the_servers_as_a_whole(method, target):
+    assert request(start=method + b" http://other HTTP/1.1").target == target
