@@ -86,7 +86,7 @@ async def test_concurrent_requests_are_waiting_and_running_ones_until_they_end(r
 
 
 async def test_a_tunnel_takes_its_place_for_as_long_as_it_is_open(rig: Rig) -> None:
-    await rig.start()
+    await rig.start(half_closed_timeout_s=0.2)
     await limited(rig, concurrent_requests=1)
     replica = await rig.replica()
     client = await rig.client()
