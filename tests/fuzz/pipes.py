@@ -6,6 +6,7 @@ reading is resumed tells its end again.
 """
 
 import asyncio
+import socket
 from collections import deque
 from typing import Any, Protocol
 
@@ -24,7 +25,9 @@ class Watcher(Protocol):
 
 
 class _Socket:
-    """What a protocol asks of the socket below: it has no error that is not told otherwise."""
+    """What a protocol asks of the socket below: it has nothing to say that is not told otherwise."""
+
+    family = socket.AF_UNIX
 
     def getsockopt(self, _level: int, _option: int) -> int:
         return 0

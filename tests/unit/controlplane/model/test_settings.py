@@ -132,6 +132,10 @@ def test_values_of_the_wrong_type_are_refused_with_their_source(layers, message)
     [
         ("gateway.access_log", "some", "gateway: access_log must be off, errors or all"),
         ("gateway.access_log_sample_ratio", "1.5", "must be between 0 and 1"),
+        ("gateway.native", "maybe", "native must be auto, off or required, not 'maybe'"),
+        ("gateway.trusted_proxies", "10.0.0.0/8 here", "trusted_proxies: 'here' is no address"),
+        ("gateway.trusted_proxies", "10.0.0.1/8", "trusted_proxies: '10.0.0.1/8' is no address"),
+        ("gateway.cold_start_header", "X Y", "must be a header's name, not 'X Y'"),
         ("gateway.concurrency_limit", "0", "concurrency_limit must be greater than 0, not 0"),
         ("gateway.report_interval_s", "0", "report_interval_s must be greater than 0"),
         ("gateway.max_attempts", "0", "max_attempts must be greater than 0"),
@@ -234,3 +238,9 @@ def test_handed_over_sockets_are_known_by_their_names():
     settings, _ = resolve(flags={"gateway.listen_fds": "http=3 https=4 admin=12"})
     assert settings.gateway.descriptors == {"http": 3, "https": 4, "admin": 12}
     assert resolve()[0].gateway.descriptors == {}
+
+
+def test_trusted_proxies_may_be_addresses_networks_and_words():
+    text = "10.0.0.0/8, ::1 unix,*"
+    settings, _ = resolve(flags={"gateway.trusted_proxies": text})
+    assert settings.gateway.trusted_proxies == text

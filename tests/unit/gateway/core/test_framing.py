@@ -373,7 +373,9 @@ def test_credentials_and_forwarded_lines_are_taken_out_for_the_gateway():
     assert head.lines == []
 
 
-@pytest.mark.parametrize("line", [b"Expect: 100-continue", b"Traceparent: " + TRACE, b"A: \xff"])
+@pytest.mark.parametrize(
+    "line", [b"Expect: 100-continue", b"Date: now", b"Traceparent: " + TRACE, b"A: \xff"]
+)
 def test_lines_for_the_replica_go_on_as_they_came(line):
     assert request(b"B:1", line, b"c : x"[:0] or b"C: 2").lines == [b"B:1", line, b"C: 2"]
 
