@@ -25,7 +25,7 @@ class Watcher(Protocol):
 
 
 class _Socket:
-    """What a protocol asks of the socket below: it has nothing to say that is not told otherwise."""
+    """What a protocol asks of the socket below: nothing that it is not told otherwise."""
 
     family = socket.AF_UNIX
 
