@@ -87,7 +87,13 @@ def start(directory: Path, *words: str, environ: dict[str, str]) -> "subprocess.
         text=True,
         env=clean_environ(**environ),
         cwd=directory,  # it finds its modules wherever it is started
+        preexec_fn=_hear_interrupts,
     )
+
+
+def _hear_interrupts() -> None:
+    """Shells start what runs in the background deaf to SIGINT, and tests with all they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def ended(directory: Path, code: int, output: str) -> Done:
@@ -215,7 +221,10 @@ def test_an_interrupted_run_writes_its_page_and_says_so(up: Up, ready: str, tmp_
         lambda: metric(up, "gateway_requests_started_total", ready) > before + 10, what="requests"
     )
     started.send_signal(signal.SIGINT)
-    output, _ = started.communicate(timeout=DEADLINE_S)
+    try:
+        output, _ = started.communicate(timeout=DEADLINE_S)
+    finally:
+        started.kill()  # whatever has become of it
     done = ended(tmp_path, started.returncode, output)
     check_numbers(done)
     assert re.match(r"Interrupted after \d+ of 600 s", done.verdict)
