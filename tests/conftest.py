@@ -1,6 +1,11 @@
 """Fixtures for all tests; the tests themselves live in the packages below."""
 
 import os
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Shells start what runs in the background deaf to SIGINT, with all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if os.environ.get("TIDEGATE_GATEWAY_NATIVE") == "required":
     # The same tests over the compiled hot path: before anything imports the interpreted one.

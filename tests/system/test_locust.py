@@ -87,13 +87,7 @@ def start(directory: Path, *words: str, environ: dict[str, str]) -> "subprocess.
         text=True,
         env=clean_environ(**environ),
         cwd=directory,  # it finds its modules wherever it is started
-        preexec_fn=_hear_interrupts,
     )
-
-
-def _hear_interrupts() -> None:
-    """Shells start what runs in the background deaf to SIGINT, and tests with all they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def ended(directory: Path, code: int, output: str) -> Done:
