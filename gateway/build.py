@@ -66,7 +66,7 @@ def compile_into(output: Path) -> None:
             ],
             opt_level="3",
             debug_level="0",
-            group_name=GROUP.removesuffix("__mypyc"),
+            group_name=GROUP,
             target_dir=scratch,
         )
         command = build_ext(Distribution({"name": "tidegate", "ext_modules": extensions}))

@@ -227,6 +227,9 @@ class GatewaySettings:
             max_head_bytes=self.max_head_bytes,
             connect_timeout_s=self.connect_timeout_s,
             tls_handshake_timeout_s=self.tls_handshake_timeout_s,
+            first_byte_timeout_s=self.first_byte_timeout_s,
+            body_timeout_s=self.body_timeout_s,
+            half_closed_timeout_s=self.half_closed_timeout_s,
         )
 
     @property

@@ -114,7 +114,7 @@ def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> Req
     """
     parts = raw.split(b"\r\n")
     start = parts[0].split(b" ")
-    if len(start) != 3 or not is_token(start[0]):  # noqa: PLR2004 - method, target, version
+    if len(start) != 3 or _TOKEN.fullmatch(start[0]) is None:  # noqa: PLR2004 - method, target, version
         raise FramingError(400, "the request line is not `method target version`")
     if len(start[0]) > _MAX_METHOD:
         raise FramingError(501, f"the method is longer than {_MAX_METHOD} bytes")
@@ -136,11 +136,6 @@ def read_request_head(raw: bytes, known: KnownLines, *, max_headers: int) -> Req
             read(head, found[1], line)
     _settle_request(head)
     return head
-
-
-def is_token(value: bytes) -> bool:
-    """Whether this may be a method or a header's name (RFC 9110 section 5.6.2)."""
-    return _TOKEN.fullmatch(value) is not None
 
 
 def _settle_request(head: RequestHead) -> None:

@@ -61,10 +61,6 @@ KINDS: Final[dict[bytes, int]] = {
     b"traceparent": TRACEPARENT,
     b"tracestate": TRACESTATE,
     b"forwarded": FORWARDED,
-    b"x-forwarded-for": FORWARDED,
-    b"x-forwarded-host": FORWARDED,
-    b"x-forwarded-proto": FORWARDED,
-    b"x-forwarded-port": FORWARDED,
     b"x-original-host": FORWARDED,
     b"x-original-url": FORWARDED,
     b"x-rewrite-url": FORWARDED,
@@ -88,8 +84,8 @@ KINDS: Final[dict[bytes, int]] = {
 }
 
 CLAIMS: Final = b"x-forwarded"
-"""Whatever else begins so (-User, -Email, -Client-Cert) is believed by applications: it is a
-proxy's word on the client, and a stranger's is dropped."""
+"""FORWARDED, whatever follows (-For, -Proto, -User, -Client-Cert): applications believe it as a
+proxy's word on the client."""
 
 Meaning = tuple[int, bytes]
 """Kind and value (optional white space stripped)."""

@@ -9,8 +9,8 @@ KEPT_LOST       a kept connection broke           READY     PROBATION  EJECTED
 ANSWERED        a response head, of any status    READY     READY      READY
 TIME_OVER       the ejection has lasted           READY     PROBATION  PROBATION
 
-The third strike in a row ejects, unless it would leave nobody (the shell sees to that: one
-caller's bad requests must not take a workload from all). A kept connection may break because the
+The third strike in a row ejects. There are none for the only endpoint: one caller's bad requests
+must not take a workload from all. A kept connection may break because the
 replica's keep-alive ended as we wrote: that says nothing. Neither does a 5xx: it is the
 application's answer, and a caller's bad input must not take its replicas away. On probation an
 endpoint serves one request at a time, until one is answered. Sources: Envoy's outlier detection
@@ -48,17 +48,20 @@ class Sign(IntEnum):
     TIME_OVER = 5
 
 
-def after_sign(health: Health, sign: Sign, *, strikes: int) -> tuple[Health, int]:
+def after_sign(
+    health: Health, sign: Sign, *, strikes: int, alone: bool = False
+) -> tuple[Health, int]:
     """What an endpoint is after a sign, and its strikes in a row.
 
     Args:
         health: What it was.
         sign: What happened.
         strikes: NO_ANSWERs in a row so far.
+        alone: It is the only endpoint that may be given anything.
     """
     if sign is Sign.ANSWERED:
         return Health.READY, 0
-    if sign is Sign.KEPT_LOST:
+    if sign is Sign.KEPT_LOST or (sign is Sign.NO_ANSWER and alone):
         return health, strikes
     if sign is Sign.TIME_OVER:
         return (Health.PROBATION if health is Health.EJECTED else health), strikes

@@ -30,6 +30,11 @@ class Verdict(StrEnum):
     RESET = "replica_reset"
 
 
+def given_up(*, touched: bool) -> Verdict:
+    """What the client is told: whether the application may have seen anything of the request."""
+    return Verdict.RESET if touched else Verdict.UNREACHABLE
+
+
 class RetryBudget:
     """How many repeats one proton's traffic may cause: a share of its requests, and a few more.
 
@@ -82,7 +87,7 @@ def after_loss(
         attempts: Tries so far, this one included.
         max_attempts: The setting.
     """
-    fail = Verdict.RESET if touched else Verdict.UNREACHABLE
+    fail = given_up(touched=touched)
     if attempts >= max_attempts:
         return fail
     if not touched:

@@ -5,7 +5,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from gateway.core.answers import CONNECTIONS, GATEWAY_FULL, Answer
-from gateway.core.forwarded import TrustedProxies
 from gateway.core.peers import UNIX
 
 if TYPE_CHECKING:
@@ -18,19 +17,18 @@ _LOOKED_AT = 64
 class Clients:
     """Open client connections, within their limits."""
 
-    __slots__ = ("_limit", "_open", "_per_client", "_per_client_limit", "_trusted")
+    __slots__ = ("_limit", "_open", "_per_client", "_per_client_limit")
 
-    def __init__(self, *, limit: int, per_client: int, trusted: TrustedProxies) -> None:
+    def __init__(self, *, limit: int, per_client: int) -> None:
         """Begin with none.
 
         Args:
             limit: Most connections; 0: no limit. Beyond it, an idle one ends for a new one.
-            per_client: Most connections of one IP address; 0: no limit.
-            trusted: Proxies bring many clients over few addresses: those are not limited.
+            per_client: Most connections of one IP address; 0: no limit. Our own proxies bring many
+                clients over few addresses: those are not limited.
         """
         self._limit = limit
         self._per_client_limit = per_client
-        self._trusted = trusted
         self._open: set[DownstreamProtocol] = set()
         self._per_client: dict[str, int] = {}
 
@@ -42,13 +40,15 @@ class Clients:
 
     def enter(self, client: "DownstreamProtocol") -> Answer | None:
         """Count a new connection; else the answer that it gets in place of service."""
+        count = 0
+        if self._per_client_limit and client.peer != UNIX and not client.trusted:
+            count = self._per_client.get(client.peer, 0) + 1
+            if count > self._per_client_limit:
+                return CONNECTIONS
         if self._limit and len(self._open) >= self._limit and not self._make_way():
             return GATEWAY_FULL
-        if self._per_client_limit and client.peer != UNIX and not self._trusted.trusts(client.peer):
-            count = self._per_client.get(client.peer, 0)
-            if count >= self._per_client_limit:
-                return CONNECTIONS
-            self._per_client[client.peer] = count + 1
+        if count:
+            self._per_client[client.peer] = count
         self._open.add(client)
         return None
 

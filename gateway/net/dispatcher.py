@@ -121,7 +121,7 @@ class Dispatcher:
         if not identity.admin and identity.user_id not in route.invokers:
             return answers.FORBIDDEN
         if target.pin is not None:
-            return route.by_id.get(target.pin, answers.NO_PROTON)
+            return route.by_id.get(target.pin) or answers.NO_PROTON
         return by_weight(route.protons, self.worker.random) or _without_weights(route)
 
     def admit(self, exchange: Exchange, now_s: float) -> None:

@@ -53,33 +53,16 @@ class DownstreamProtocol:
     Invariants:
         I1  at most one exchange is live; the next head is read when it has ended.
         I2  nothing is written after `connection_lost`.
-        I3  it always has a deadline, and no timer: one sweep looks at all connections.
+        I3  it has a deadline for whatever it waits for, but for connecting, which has its own; and
+            no timer: one sweep looks at all connections.
     """
 
     __slots__ = (
-        "_advancing",
-        "_body",
-        "_buffer",
-        "_dispatcher",
-        "_exchange",
-        "_lost",
-        "_paused",
-        "_peer_lines",
-        "_requests",
-        "_scanned",
-        "_silence_s",
-        "_tls",
-        "_waiting_for",
-        "_watch",
-        "_worker",
-        "braked",
-        "deadline_s",
-        "ends_s",
-        "half_closed",
-        "keep_alive",
-        "peer",
-        "transport",
-    )
+        "_advancing", "_body", "_buffer", "_deferred", "_dispatcher", "_exchange", "_lost",
+        "_paused", "_peer_lines", "_requests", "_scanned", "_silence_s", "_waiting_for", "_watch",
+        "_worker", "braked", "deadline_s", "ends_s", "half_closed", "keep_alive", "peer", "tls",
+        "transport", "trusted",
+    )  # fmt: skip
 
     def __init__(self, dispatcher: "Dispatcher") -> None:
         # process
@@ -89,7 +72,9 @@ class DownstreamProtocol:
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.peer = ""
         self._peer_lines = b""
-        self._tls = False
+        self.tls = False
+        self.trusted = False
+        """The peer is a proxy of ours: what it says of its clients counts."""
         self._requests = 0
         """Counted where their number is limited."""
         self.deadline_s = math.inf
@@ -111,6 +96,8 @@ class DownstreamProtocol:
         self.braked = False
         """The client is behind with reading: what is written now would only pile up."""
         self._advancing = False
+        self._deferred = False
+        """Requests in the buffer are read on in the loop's next turn."""
         # exchange
         self._exchange: Exchange | None = None
         self._body: RequestBody | None = None
@@ -122,8 +109,9 @@ class DownstreamProtocol:
         """A client connected."""
         self.transport = cast(asyncio.Transport, transport)
         self.peer = peer_address(transport.get_extra_info("peername"))
-        self._tls = transport.get_extra_info("ssl_object") is not None
-        self._peer_lines = forwarded_lines(self.peer, tls=self._tls)
+        self.tls = transport.get_extra_info("ssl_object") is not None
+        self._peer_lines = forwarded_lines(self.peer, tls=self.tls)
+        self.trusted = self._worker.trusted.trusts(self.peer)
         refusal = self._worker.clients.enter(self)
         if refusal is not None:
             # At once and without lingering: floods are answered as cheaply as can be.
@@ -141,7 +129,8 @@ class DownstreamProtocol:
             if self._waiting_for == _LINGER:
                 return
             self._buffer = self._buffer + data if self._buffer else data
-            self._advance()
+            if not self._deferred:
+                self._advance()
         elif exchange.phase is TUNNEL:
             self._touch(self._silence_s)
             exchange.tunnel(data)
@@ -160,10 +149,11 @@ class DownstreamProtocol:
         """The client will send no more; True keeps the other direction open."""
         exchange = self._exchange
         self.half_closed = True
-        if self._tls:
+        if self.tls:
             return False  # asyncio's TLS transports close with their peer
         if exchange is None:
-            return self.braked and bool(self._buffer)  # requests that wait for a slow reader
+            # Requests that wait for a slow reader, or for their turn.
+            return (self.braked or self._deferred) and bool(self._buffer)
         if exchange.phase is TUNNEL:
             self._expect_the_end()
             return exchange.client_eof()
@@ -298,8 +288,8 @@ class DownstreamProtocol:
 
     def peer_lines(self, head: RequestHead) -> bytes:
         """Forwarded and X-Forwarded-* of this connection; a client's own only when trusted."""
-        if head.forwarded is not None and self._worker.trusted.trusts(self.peer):
-            return joined_lines(head.forwarded, self.peer, tls=self._tls)
+        if head.forwarded is not None and self.trusted:
+            return joined_lines(head.forwarded, self.peer, tls=self.tls)
         return self._peer_lines
 
     def hold_reading(self) -> None:
@@ -378,8 +368,12 @@ class DownstreamProtocol:
 
     @property
     def idle(self) -> bool:
-        """It waits for a request, its first or another, and nothing of one has come."""
-        return self._exchange is None and self._waiting_for in _NO_REQUEST and not self._buffer
+        """It waits for a request, nothing of one has come, and all answers have been taken."""
+        return (
+            self._waiting_for in _NO_REQUEST
+            and not self._buffer
+            and not self.transport.get_write_buffer_size()
+        )
 
     def drain(self) -> None:
         """The worker is shutting down: end now if idle, else after the live exchange."""
@@ -401,7 +395,8 @@ class DownstreamProtocol:
             while self._exchange is None and self._buffer and not self._lost:
                 begun += 1
                 if begun > _REQUESTS_PER_TURN:  # others have their turn, then it goes on
-                    self._dispatcher.loop.call_soon(self._advance)
+                    self._deferred = True
+                    self._dispatcher.loop.call_soon(self._resume)
                     if len(self._buffer) > _PIPELINE_BYTES:
                         self.hold_reading()
                     return
@@ -415,6 +410,10 @@ class DownstreamProtocol:
                 self.release_reading()
         finally:
             self._advancing = False
+
+    def _resume(self) -> None:
+        self._deferred = False
+        self._advance()
 
     def _next_request(self) -> bool:
         """Start the next exchange; False when its head is not whole yet or is refused."""
@@ -580,10 +579,8 @@ class DownstreamProtocol:
             self.transport.close()
             self._expect(self._worker.settings.idle_timeout_s, _STREAM)
         elif waiting_for == _SLOT:
-            self.keep_alive = self.keep_alive and exchange.body_done
             exchange.refuse(answers.COLD_START_TIMEOUT)
         elif waiting_for == _BODY and not exchange.body_done:
-            self.keep_alive = False
             # Whose body we do not read is not the one that stopped.
             exchange.fail(answers.REPLICA_TIMEOUT if self._paused else answers.BODY_TIMEOUT)
         elif exchange.phase is TUNNEL:

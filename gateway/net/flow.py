@@ -12,7 +12,7 @@ from gateway.core.exchange import ASSIGNED, COMMITTED, QUEUED, SENT, TUNNEL, Eve
 from gateway.core.health import Sign
 from gateway.core.load import ABORTED, REFUSED, UPGRADED
 from gateway.core.messages import BODY_CHUNKED, BODY_NONE, RequestHead, ResponseHead
-from gateway.core.retries import RetryBudget, Verdict, after_loss
+from gateway.core.retries import RetryBudget, Verdict, after_loss, given_up
 from gateway.net.access_log import Line, path_of
 from gateway.net.routes import close_idle
 
@@ -323,7 +323,7 @@ class Exchange:
             max_attempts=self.dispatcher.worker.settings.max_attempts,
         )
         if verdict is Verdict.AGAIN and not self._within_budget():
-            verdict = Verdict.RESET if touched else Verdict.UNREACHABLE
+            verdict = given_up(touched=touched)
         if verdict is not Verdict.AGAIN:
             self.refuse(_LOSS_ANSWER[verdict])
             return
@@ -380,7 +380,6 @@ class Exchange:
         if self.phase is COMMITTED:
             self.fail(answers.REQUEST_TIMEOUT)
         elif self.phase < COMMITTED:
-            self.client.keep_alive = self.client.keep_alive and self.body_done
             self.refuse(answers.REQUEST_TIMEOUT)
 
     def client_gone(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 import httptools
 
-from gateway.core.framing import FramingError, is_token, read_request_head, read_response_head
+from gateway.core.framing import FramingError, read_request_head, read_response_head
 from gateway.core.headers import KnownLines
 from gateway.core.messages import RequestHead, ResponseHead
 from gateway.core.rewriting import request_prefix, response_prefix
@@ -51,9 +51,7 @@ def _judge_request(raw: bytes) -> None:
     if method not in _FRAMED_BY_LLHTTP:
         if raw.startswith(_PREFACE):
             raise FramingError(505, "HTTP/2 is not spoken here: use HTTP/1.1, or a proxy in front")
-        if not is_token(method):
-            raise FramingError(400, "malformed request: the method is no token")
-        raw = b"GET " + rest
+        raw = b"GET " + rest  # `read_request_head` looks whether it is a method at all
     parser = httptools.HttpRequestParser(_SILENT)
     try:
         parser.feed_data(raw)

@@ -36,9 +36,9 @@ class Outliers:
         if endpoint is None or not endpoint.routable:
             return
         before = endpoint.health
-        if sign is Sign.NO_ANSWER and len(endpoint.proton.ready) == 1:
-            return  # whoever makes the only replica fail must not take it from everybody
-        endpoint.health, endpoint.strikes = after_sign(before, sign, strikes=endpoint.strikes)
+        endpoint.health, endpoint.strikes = after_sign(
+            before, sign, strikes=endpoint.strikes, alone=len(endpoint.proton.ready) == 1
+        )
         if endpoint.health is Health.READY:
             endpoint.failures = 0
         elif endpoint.health is Health.EJECTED and before is not Health.EJECTED:

@@ -147,16 +147,14 @@ class GatewayServer:
         """End idle connections, wait for the others until the deadline, cut what is left."""
         worker = dispatcher.worker
         for client in list(worker.clients):
-            if isinstance(client, DownstreamProtocol):
-                client.drain()
+            client.drain()
         while (worker.clients or listeners.handshakes) and worker.monotonic() < deadline_s:
             if await _wait(self._hurry, _DRAIN_LOOK_S):
                 break
         if worker.clients:
             log.warning("drain deadline passed", extra={"connections": len(worker.clients)})
         for client in list(worker.clients):
-            if isinstance(client, DownstreamProtocol):
-                client.abort()
+            client.abort()
         listeners.abort()
         await asyncio.sleep(0.01)
 

@@ -83,7 +83,7 @@ class Sessions:
             endpoint.token,
             path=session.path,
             ttl_s=self.rule.ttl_s,
-            secure=exchange.client.transport.get_extra_info("ssl_object") is not None,
+            secure=exchange.client.tls,
         )
 
 

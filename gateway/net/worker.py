@@ -68,7 +68,6 @@ class Worker:
         self.clients = Clients(
             limit=connection_limit(settings.max_connections, descriptors=descriptors),
             per_client=settings.max_connections_per_client,
-            trusted=self.trusted,
         )
         """Open client connections."""
         self.max_exchanges = exchange_limit(settings.max_exchanges, descriptors=descriptors)

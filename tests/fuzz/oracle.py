@@ -8,7 +8,7 @@ from typing import Any
 
 import h11
 
-from gateway.core.headers import KINDS
+from gateway.core.headers import CLAIMS, KINDS
 from gateway.core.routing import read_target
 
 Headers = list[tuple[bytes, bytes]]
@@ -52,7 +52,9 @@ class Message:
         return [
             (name, value)
             for name, value in self.headers
-            if name.replace(b"_", b"-") not in _OURS and name not in named.split(b",")
+            if name not in named.split(b",")
+            and (dashed := name.replace(b"_", b"-")) not in _OURS
+            and not dashed.startswith(CLAIMS)
         ]
 
 
@@ -232,7 +234,8 @@ def check_request_rewritten(meant: Message, seen: Message) -> None:
     assert len(seen.all(b"x-datarobot-user-id")) == 1
     assert len(seen.all(b"x-request-id")) == 1
     names = {name for name, _ in seen.headers}
-    imitations = {n for n in names if b"_" in n and n.replace(b"_", b"-") in KINDS}
+    dashed = {n.replace(b"_", b"-") for n in names if b"_" in n}
+    imitations = {n for n in dashed if n in KINDS or n.startswith(CLAIMS)}
     assert not imitations, imitations
     assert not names & {b"authorization", b"x-datarobot-api-key", b"x-datarobot-api-token"}
     assert not names & {b"proxy-connection", b"keep-alive", b"proxy-authorization"}

@@ -63,6 +63,14 @@ async def test_silence_does_not_keep_others_out_of_a_full_gateway(rig: Rig) -> N
     assert [await client.ended() for client in silent] == ["eof"] * 2
 
 
+async def test_nobody_makes_way_for_one_who_may_not_come_in(rig: Rig) -> None:
+    await rig.start(max_connections=2, max_connections_per_client=2)
+    await rig.replica(answering(OK))
+    clients = [await rig.client() for _ in range(2)]
+    assert (await turned_away(rig)).status == 429
+    assert [await served(client) for client in clients] == [True] * 2
+
+
 async def test_a_gateway_full_of_work_says_so_and_goes_on_with_it(rig: Rig) -> None:
     await rig.start(max_connections=2)
     clients = [await rig.client() for _ in range(2)]

@@ -121,6 +121,17 @@ async def test_many_pipelined_requests_from_a_client_that_reads_late_are_all_ans
         assert len((await client.answer()).body) == 50_000
 
 
+async def test_requests_that_are_refused_on_the_spot_are_all_answered_after_a_half_close(
+    rig: Rig,
+) -> None:
+    await rig.start()
+    client = await rig.client()
+    client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 500)
+    client.half_close()
+    assert [(await client.answer()).status for _ in range(500)] == [404] * 500
+    assert await client.ended() == "eof"
+
+
 async def test_requests_that_came_before_a_half_close_are_all_answered(rig: Rig) -> None:
     await rig.start()
     await rig.replica(echo)

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controlplane.model.traffic import is_reserved
 from gateway.core import headers as module
 from gateway.core.headers import (
+    CLAIMS,
     FORWARDED,
     KINDS,
     MAX_KNOWN,
@@ -56,6 +58,7 @@ def test_underscores_do_not_disguise_a_name_to_cgi_like_applications(name):
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
+        pytest.param(b"X-Forwarded-For: 1.1.1.1", FORWARDED, id="address"),
         pytest.param(b"X-Forwarded-User: root", FORWARDED, id="user"),
         pytest.param(b"x-forwarded-client-cert: a", FORWARDED, id="certificate"),
         pytest.param(b"X-Forwarded: for=a", FORWARDED, id="bare"),
@@ -66,6 +69,11 @@ def test_underscores_do_not_disguise_a_name_to_cgi_like_applications(name):
 )
 def test_every_claim_of_a_proxy_is_known_by_the_beginning_of_its_name(line, kind):
     assert meaning(line)[0] == kind
+
+
+@pytest.mark.parametrize("name", [*KINDS, CLAIMS, CLAIMS + b"-user"], ids=bytes.decode)
+def test_what_means_something_to_a_proxy_cannot_name_a_session(name):
+    assert is_reserved(name.decode())
 
 
 def test_the_docstring_lists_all_kinds_in_order():

@@ -32,6 +32,15 @@ def test_the_third_strike_in_a_row_ejects():
     assert after_sign(health, Sign.NO_ANSWER, strikes=strikes) == (Health.EJECTED, 0)
 
 
+def test_the_only_endpoint_gets_no_strikes():
+    health, strikes = Health.READY, 0
+    for _ in range(2 * MAX_STRIKES):
+        health, strikes = after_sign(health, Sign.NO_ANSWER, strikes=strikes, alone=True)
+    assert (health, strikes) == (Health.READY, 0)
+    refused = after_sign(health, Sign.CONNECT_FAILED, strikes=0, alone=True)
+    assert refused == (Health.EJECTED, 0), "what takes no connection serves nobody"
+
+
 def test_an_answer_between_strikes_forgives_them():
     health, strikes = after_sign(Health.READY, Sign.NO_ANSWER, strikes=1)
     assert after_sign(health, Sign.ANSWERED, strikes=strikes) == (Health.READY, 0)
