@@ -131,6 +131,8 @@ class DownstreamProtocol:
             self._buffer = self._buffer + data if self._buffer else data
             if not self._deferred:
                 self._advance()
+            elif len(self._buffer) > _PIPELINE_BYTES:  # libuv reads up to 32 times in a turn
+                self.hold_reading()
         elif exchange.phase is TUNNEL:
             self._touch(self._silence_s)
             exchange.tunnel(data)
