@@ -4,7 +4,8 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from controlplane.model.kinds import Kind, Record
+from controlplane.model.kinds import Kind, Record, Tag
+from controlplane.model.states import AccessRole
 
 DEFAULT_PROBE_PORT: Final = 8080
 """The contract's default of `ProbeConfig.port`."""
@@ -121,6 +122,9 @@ class Artifact(Record, frozen=True, kw_only=True):
     version: int | None = None
     repository_id: str | None = None
     spec: ArtifactSpec
+    roles: dict[str, AccessRole] = msgspec.field(default_factory=dict)
+    """Who besides its creator, as `Workload.roles`."""
+    tags: tuple[Tag, ...] = ()
     creator_id: str
     created_at: float
     updated_at: float
@@ -134,6 +138,9 @@ class Repository(Record, frozen=True, kw_only=True):
     name: str
     type: str = "service"
     last_version: int = 0
+    roles: dict[str, AccessRole] = msgspec.field(default_factory=dict)
+    """Who besides its creator, as `Workload.roles`."""
+    tags: tuple[Tag, ...] = ()
     creator_id: str
     created_at: float
     updated_at: float

@@ -18,6 +18,15 @@ class Kind(StrEnum):
     PROTON = "proton"
     REPLICA = "replica"
     SCALE = "scale"
+    CREDENTIAL = "credential"
+
+
+class Tag(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A word on a record that lists can be filtered by."""
+
+    id: str
+    name: str
+    value: str
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -1,5 +1,6 @@
 """Users and their tokens."""
 
+from enum import StrEnum
 from typing import ClassVar
 
 from controlplane.model.kinds import Kind, Record
@@ -14,7 +15,20 @@ class User(Record, frozen=True, kw_only=True):
     first_name: str = ""
     last_name: str = ""
     admin: bool = False
+    disabled: bool = False
+    """None of its tokens works."""
     created_at: float
+
+
+class Scope(StrEnum):
+    """What a token may be used for. Its user's roles count besides."""
+
+    FULL = "full"
+    """Everything that its user may do."""
+    READ = "read"
+    """GET and HEAD of the API."""
+    INVOKE = "invoke"
+    """Invoke URLs only."""
 
 
 class Token(Record, frozen=True, kw_only=True):
@@ -29,3 +43,22 @@ class Token(Record, frozen=True, kw_only=True):
     user_id: str
     created_at: float
     expires_at: float | None = None
+    scope: Scope = Scope.FULL
+    workload_ids: tuple[str, ...] = ()
+    """The only workloads it may be used for; empty: all."""
+
+
+class Credential(Record, frozen=True, kw_only=True):
+    """A secret that environments refer to by id; its values are encrypted, never readable here."""
+
+    kind: ClassVar[Kind] = Kind.CREDENTIAL
+    name: str
+    description: str = ""
+    type: str
+    """The contract's credential type, such as `s3`, `basic`, `api_token`."""
+    sealed: str
+    """The values by key, encrypted; `controlplane.sealing` opens them."""
+    user_id: str
+    """Whose it is."""
+    created_at: float
+    updated_at: float

@@ -63,6 +63,23 @@ class ProtonRole(StrEnum):
     DRAINING = "draining"
 
 
+class ReplacementStatus(StrEnum):
+    """How far a replacement is, in the contract's words."""
+
+    SUBMITTED = "submitted"
+    """Accepted; the candidate has no replica yet."""
+    INITIALIZING = "initializing"
+    """The candidate's replicas start."""
+    AWAITING_PROMOTION = "awaiting_promotion"
+    """The candidate is ready: it warms up, or takes its weight steps."""
+    SWITCHING = "switching"
+    """The candidate is the active proton; the old one is kept, or drains."""
+    CLEANING_UP = "cleaning_up"
+    """Cancelled or failed: the candidate is being removed."""
+    COMPLETED = "completed"
+    ERRORED = "errored"
+
+
 class Importance(StrEnum):
     """Who goes first when there is not enough for all. Declared from least to most important."""
 
@@ -83,6 +100,9 @@ class AccessRole(StrEnum):
     USER = "USER"
     CONSUMER = "CONSUMER"
 
+
+EVERYBODY: Final = "000000000000000000000000"
+"""In place of a user's id: all users. An installation is one organisation; this is its id."""
 
 INVOKING_ROLES: Final = frozenset({AccessRole.OWNER, AccessRole.USER, AccessRole.CONSUMER})
 """Roles that may call the invoke URL: all of them today; kept as a set because roles will grow."""

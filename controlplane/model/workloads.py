@@ -14,13 +14,14 @@ from typing import ClassVar
 import msgspec
 
 from controlplane.model.artifacts import ArtifactSpec, Resources
-from controlplane.model.kinds import Kind, Record
+from controlplane.model.kinds import Kind, Record, Tag
 from controlplane.model.states import (
     AccessRole,
     Desired,
     Importance,
     ProtonRole,
     ProtonState,
+    ReplacementStatus,
     ReplicaPhase,
 )
 from controlplane.model.traffic import NOTHING_SET, Traffic
@@ -78,6 +79,75 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.container_groups[0] if self.container_groups else GroupRuntime()
 
 
+class WeightStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The candidate's share of the traffic for a while (an extension)."""
+
+    percent: int
+    """1 to 99."""
+    duration_s: float
+    """How long at least; the judgement of a step needs requests, too."""
+
+
+class WeightRule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """When a candidate is worse than the active proton, and what happens then (an extension)."""
+
+    error_rate_margin: float = 0.01
+    """Most that its share of failed requests may exceed the active one's, 0..1."""
+    latency_margin: float = 0.25
+    """Most that its response-time quantile may exceed the active one's, as a part of it."""
+    quantile: float = 0.95
+    min_requests: int = 20
+    """Requests that a step needs before anything is said of it."""
+    on_worse: str = "hold"
+    """`hold`: stay at this share and say so; `rollback`: cancel."""
+    hold_s: float = 600
+    """How long a hold may last before it is rolled back."""
+
+
+class ReplacementConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How a replacement goes: the contract's config, and weight steps (an extension)."""
+
+    warmup_s: float = 0
+    """Time that a ready candidate waits before it gets traffic."""
+    keep_old_s: float = 0
+    """Time that the old proton stays after the switch."""
+    steps: tuple[WeightStep, ...] = ()
+    rule: WeightRule = WeightRule()
+
+
+class Replacement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The change of a workload's proton: under way on its record, ended in its history."""
+
+    id: str
+    workload_id: str
+    name: str
+    user_id: str
+    origin: str = "artifact"
+    """What asked for it: `artifact`, `settings` or `promote`."""
+    status: ReplacementStatus = ReplacementStatus.SUBMITTED
+    strategy: str = "rolling"
+    candidate_artifact_id: str
+    candidate_proton_id: str | None = None
+    previous_artifact_id: str | None = None
+    previous_proton_id: str | None = None
+    config: ReplacementConfig = ReplacementConfig()
+    runtime: Runtime
+    previous_runtime: Runtime | None = None
+    created_at: float
+    updated_at: float
+    ready_at: float | None = None
+    """When the candidate was ready first."""
+    switched_at: float | None = None
+    ended_at: float | None = None
+    step: int = 0
+    """Which of `config.steps` runs, from 0; as many as there are: all done."""
+    step_at: float | None = None
+    """When it began."""
+    held_at: float | None = None
+    """Since when the candidate is worse than the active proton."""
+    message: str | None = None
+
+
 class Workload(Record, frozen=True, kw_only=True):
     """The governed identity: stable invoke URL, importance, sharing, runtime settings."""
 
@@ -92,7 +162,14 @@ class Workload(Record, frozen=True, kw_only=True):
     desired: Desired = Desired.RUNNING
     active_proton_id: str | None = None
     roles: dict[str, AccessRole] = msgspec.field(default_factory=dict)
-    """User id to role. The creator is an owner from the start."""
+    """User id, or `EVERYBODY`, to role. The creator is an owner from the start."""
+    tags: tuple[Tag, ...] = ()
+    replacement: Replacement | None = None
+    """The one under way, or the last one if it failed; ended ones are in the history."""
+    expires_at: float | None = None
+    """When a draft's workload is removed; None: never."""
+    stats_since: float | None = None
+    """Statistics begin here: they were reset. None: at the creation."""
     use_case_id: str | None = None
     creator_id: str
     created_at: float
