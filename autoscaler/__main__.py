@@ -6,20 +6,24 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import uvloop
 
+from autoscaler.otlp import api_url, otlp_for
 from autoscaler.process import Autoscaler
-from autoscaler.reconcilers.base import Reconciler, ReplicaWriter
+from autoscaler.reconcilers.base import Reconciler, ReplicaWriter, Secrets
 from autoscaler.reconcilers.processes import ProcessReconciler
 from controlplane.model.sections import Settings
 from controlplane.model.settings import SettingsError
+from controlplane.model.workloads import Replica
 from controlplane.process import read_settings, setup_logging
+from controlplane.sealing import KeyFile, key_path
 from controlplane.store.client import Store
 from controlplane.store.errors import StoreError
 from controlplane.store.ids import ObjectIds
+from controlplane.telemetry import keys
 
 logger = logging.getLogger("autoscaler")
 
@@ -37,24 +41,33 @@ async def serve(settings: Settings, data_dir: Path) -> None:
     """
     loop = asyncio.get_running_loop()
     ids = ObjectIds()
+    otlp: Callable[[Replica], Mapping[str, str]] | None = None
 
-    def make_reconciler(writer: ReplicaWriter, on_change: Callable[[], None]) -> Reconciler:
+    def make_reconciler(
+        writer: ReplicaWriter, secrets: Secrets, on_change: Callable[[], None]
+    ) -> Reconciler:
         return ProcessReconciler(
             settings.autoscaler,
             data_dir=data_dir,
             writer=writer,
+            secrets=secrets,
             on_change=on_change,
             new_id=ids.new,
             environ=os.environ,
+            otlp=otlp,
         )
 
     async with await Store.connect(
         settings.store, client_name="autoscaler", data_dir=data_dir
     ) as store:
+        if settings.telemetry.max_bytes:
+            otlp = otlp_for(settings, await store.secret(keys.SECRET))
         autoscaler = Autoscaler(
             store,
             settings.autoscaler,
             make_reconciler,
+            keys=KeyFile(key_path(settings)),
+            api_url=(settings.api.public_url or api_url(settings.api)).rstrip("/"),
             new_id=ids.new,
             clock=loop.time,
             wall=time.time,

@@ -10,14 +10,14 @@ from autoscaler.core.policy import CPU, PER_HOUR, hourly_rate
 from autoscaler.core.windows import LoadWindows
 from autoscaler.reconcilers.base import Failure, Reconciler
 from controlplane.model.sections import AutoscalerSettings
-from controlplane.model.states import ReplicaPhase
+from controlplane.model.states import LEAVING, ReplicaPhase
 from controlplane.model.workloads import Proton, Replica
 from controlplane.store.client import Store
 
 HOURLY_REFRESH_S: Final = 5.0
 """How often a proton's hourly count is read: 5 s are 0.14 % of an hour."""
 
-_PENDING: Final = frozenset({ReplicaPhase.PENDING, ReplicaPhase.LAUNCHING, ReplicaPhase.UNREADY})
+_PENDING: Final = frozenset(ReplicaPhase) - LEAVING - {ReplicaPhase.READY, ReplicaPhase.FAILED}
 
 
 @dataclass(slots=True)

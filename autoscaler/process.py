@@ -16,11 +16,13 @@ from autoscaler.errors import LeadershipLostError
 from autoscaler.leadership import Leadership
 from autoscaler.loop import DecisionLoop
 from autoscaler.news import News
-from autoscaler.reconcilers.base import Reconciler, ReplicaWriter
+from autoscaler.reconcilers.base import Reconciler, ReplicaWriter, Secrets
 from autoscaler.records import StoreReplicaWriter
+from autoscaler.secrets import RECORDS, StoreSecrets
 from autoscaler.telemetry import AdminServer, Telemetry
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.workloads import Proton, Replica, Scale
+from controlplane.sealing import KeyFile
 from controlplane.store.client import Store
 from controlplane.store.errors import StoreError
 from controlplane.store.watch import Change, Mirror
@@ -34,8 +36,9 @@ HURRIED_STOP_S: Final = 1.5
 
 T = TypeVar("T")
 
-MakeReconciler = Callable[[ReplicaWriter, Callable[[], None]], Reconciler]
-"""From a writer of replica records and a callback for changes to a reconciler, one per term."""
+MakeReconciler = Callable[[ReplicaWriter, Secrets, Callable[[], None]], Reconciler]
+"""From a writer of replica records, what opens secrets, and a callback for changes to a
+reconciler, one per term."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ class Autoscaler:
         settings: AutoscalerSettings,
         make_reconciler: MakeReconciler,
         *,
+        keys: KeyFile,
+        api_url: str,
         new_id: Callable[[], str],
         clock: Callable[[], float],
         wall: Callable[[], float],
@@ -59,6 +64,8 @@ class Autoscaler:
             store: Connected.
             settings: The autoscaler's section.
             make_reconciler: Called once per term.
+            keys: What opens credentials.
+            api_url: Base of the API as replicas reach it, without a slash at its end.
             new_id: Makes 24-hex ids.
             clock: Monotonic seconds, the event loop's.
             wall: Epoch seconds.
@@ -66,6 +73,8 @@ class Autoscaler:
         self._store = store
         self._settings = settings
         self._make_reconciler = make_reconciler
+        self._keys = keys
+        self._api_url = api_url
         self._new_id = new_id
         self._clock = clock
         self._wall = wall
@@ -73,7 +82,7 @@ class Autoscaler:
         self._hurrying = asyncio.Event()
         self._loop: DecisionLoop | None = None
         self._news: News | None = None
-        self._mirror = Mirror(store, [Proton, Replica, Scale])
+        self._mirror = Mirror(store, [Proton, Replica, Scale, *RECORDS])
         self._mirror.subscribe(self._on_records)
         self._telemetry = Telemetry(flap_window_s=settings.stable_window_s)
         self._leadership = Leadership(
@@ -125,7 +134,12 @@ class Autoscaler:
 
     async def _term(self) -> None:
         news = self._news = News()
-        reconciler = self._make_reconciler(StoreReplicaWriter(self._leadership), news.on_replicas)
+        secrets = StoreSecrets(
+            self._store, self._mirror, self._leadership, self._keys, api_url=self._api_url
+        )
+        reconciler = self._make_reconciler(
+            StoreReplicaWriter(self._leadership), secrets, news.on_replicas
+        )
         loop = DecisionLoop(
             self._store,
             self._mirror,

@@ -16,21 +16,15 @@ import msgspec
 
 from autoscaler.reconcilers.base import Failure
 from controlplane.model.decisions import Decision, Reason
+from controlplane.model.events import EVENTS_KEPT, EventType
 from controlplane.model.states import ReplicaPhase, proton_state
 from controlplane.model.workloads import Event, Proton, Replica, Scale
 from controlplane.store.client import Delete, Put
 
 REASON_PAUSE_S: Final = 2.0
 JOURNAL_EVERY_S: Final = 60.0
-EVENT_HISTORY: Final = 1000
-"""Events kept per workload."""
 _UNWRITTEN_ENTRIES: Final = 100
 """Journal entries kept per proton while the store is away; the oldest go first."""
-
-SCALED_FROM_ZERO: Final = "Scaled From Zero"
-SCALED_TO_ZERO: Final = "Scaled To Zero"
-PROTON_ERRORED: Final = "Proton Errored"
-PROTON_RECOVERED: Final = "Proton Recovered"
 
 Entry = tuple[str, bytes, int]
 """Journal name, entry, how many to keep."""
@@ -153,16 +147,16 @@ class ScaleBook:
         older.entries = (older.entries + newer.entries)[-_UNWRITTEN_ENTRIES:]
 
     def _events(self, old: Scale | None, new: Scale, decision: Decision) -> list[Entry]:
-        events: list[tuple[str, dict[str, object]]] = []
+        events: list[tuple[EventType, dict[str, object]]] = []
         if decision.reason is Reason.WAKE_UP and decision.replicas > 0:
-            events.append((SCALED_FROM_ZERO, {"replicas": decision.replicas}))
+            events.append((EventType.SCALED_FROM_ZERO, {"replicas": decision.replicas}))
         if decision.reason is Reason.IDLE and decision.previous_replicas > 0:
-            events.append((SCALED_TO_ZERO, {"replicas": 0}))
+            events.append((EventType.SCALED_TO_ZERO, {"replicas": 0}))
         errored_before = old is not None and old.errored
         if new.errored and not errored_before:
-            events.append((PROTON_ERRORED, {"message": new.message}))
+            events.append((EventType.PROTON_ERRORED, {"message": new.message}))
         if errored_before and not new.errored:
-            events.append((PROTON_RECOVERED, {}))
+            events.append((EventType.PROTON_RECOVERED, {}))
         return [
             (
                 f"events:{new.workload_id}",
@@ -175,7 +169,7 @@ class ScaleBook:
                         details={"protonId": new.id, "reason": decision.reason.value, **details},
                     )
                 ),
-                EVENT_HISTORY,
+                EVENTS_KEPT,
             )
             for kind, details in events
         ]
@@ -206,8 +200,9 @@ def _scale_of(finding: Finding, *, decision_id: str | None) -> Scale:
         state=proton_state(
             desired=proton.desired,
             wanted_replicas=decision.replicas,
-            phases=phases,
+            phases=[replica.shown_phase() for replica in finding.replicas],
             errored=errored,
+            role=proton.role,
         ),
         errored=errored,
         reason=decision.reason.value,

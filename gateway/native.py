@@ -19,7 +19,7 @@ MODULES: Final = (
     *("core/forwarded", "core/framing", "core/headers", "core/health", "core/leaving", "core/load"),
     *("core/messages", "core/peers", "core/quotas", "core/retries", "core/rewriting"),
     *("core/routing", "net/bodies", "net/callers", "net/clients", "net/dispatcher"),
-    *("net/downstream", "net/flow", "net/heads", "net/policies", "net/routes"),
+    *("net/downstream", "net/endpoints", "net/flow", "net/heads", "net/policies", "net/routes"),
     *("net/sessions", "net/upstream", "net/watch", "net/worker"),
 )
 """What is compiled. They see each other's attributes without a look-up, so they go together."""

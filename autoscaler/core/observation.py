@@ -44,8 +44,17 @@ class Scaling:
     policies: tuple[ScalingPolicy, ...] = ()
     min_replicas: int = 0
     max_replicas: int = 1
+    least: int = 0
+    """Fewest replicas in a replacement, whatever the policies and the minimum say."""
+    least_until: float | None = None
+    """Epoch seconds at which that ends; None: it does not."""
     cooldown_s: float = 300.0
     settings: AutoscalerSettings = field(default_factory=AutoscalerSettings)
+
+    def least_at(self, at: float) -> int:
+        """`least` at a moment, epoch seconds."""
+        over = self.least_until is not None and at >= self.least_until
+        return 0 if over else self.least
 
     def load_targets(self) -> tuple[float, ...]:
         """Targets of the policies that look at requests in flight."""
@@ -97,6 +106,8 @@ def scaling_of(proton: Proton, settings: AutoscalerSettings) -> Scaling:
         policies=auto.policies,
         min_replicas=auto.min_replicas,
         max_replicas=auto.max_replicas,
+        least=proton.least_replicas,
+        least_until=proton.least_until,
         cooldown_s=max(cooldown_s, panic_window_s(settings)),
         settings=settings,
     )

@@ -105,6 +105,7 @@ class _Autoscaled:
             for policy in scaling.policies
         ]
         floor = max(scaling.min_replicas, *(wish.floor for wish in self._wishes))
+        floor = max(floor, scaling.least_at(observation.at))
         self._floor = min(floor, scaling.max_replicas)
         self._zero = idleness(
             allowed=self._floor == 0,

@@ -1,6 +1,6 @@
 """What to start for a proton: command, environment and limits, composed without any I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,8 @@ REPLICA_MARK: Final = "TIDEGATE_REPLICA_ID"
 HOME_MARK: Final = "TIDEGATE_REPLICA_HOME"
 """Marks by which a later run recognises the replicas of this installation."""
 
+_EXPORTER: Final = "OTEL_EXPORTER_OTLP_"
+
 
 class NothingToRunError(ValueError):
     """The proton has nothing that this installation can run; the message says what to add."""
@@ -27,8 +29,6 @@ class Launch:
     container: Container
     argv: tuple[str, ...]
     resources: Resources
-    unresolved: tuple[str, ...]
-    """Environment variables whose value is a credential that this installation does not hold."""
 
 
 def launch_of(proton: Proton) -> Launch:
@@ -55,11 +55,6 @@ def launch_of(proton: Proton) -> Launch:
         container=container,
         argv=container.entrypoint,
         resources=resources_of(proton, container),
-        unresolved=tuple(
-            variable.name
-            for variable in container.environment
-            if variable.name and variable.value is None
-        ),
     )
 
 
@@ -71,6 +66,51 @@ def resources_of(proton: Proton, container: Container) -> Resources:
     return container.resources or Resources()
 
 
+def otlp_variables(
+    endpoint: str, key: str, *, workload_id: str, proton_id: str, replica_id: str
+) -> dict[str, str]:
+    """What an OpenTelemetry SDK needs to send to us; it reads these names by itself.
+
+    Args:
+        endpoint: Base URL; SDKs add `/v1/traces` and the like.
+        key: May write telemetry of this workload, and nothing else.
+        workload_id: Whose telemetry it will be.
+        proton_id: Of the replica.
+        replica_id: The replica.
+    """
+    entity = f"workload-{workload_id}"
+    resource = {
+        "workload_id": workload_id,
+        "proton_id": proton_id,
+        "replica_id": replica_id,
+        "service.instance.id": replica_id,
+    }
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"X-DataRobot-Api-Key={key},X-DataRobot-Entity-Id={entity}",
+        "OTEL_SERVICE_NAME": entity,
+        "OTEL_RESOURCE_ATTRIBUTES": ",".join(f"{name}={value}" for name, value in resource.items()),
+    }
+
+
+def fitting_otlp(variables: Mapping[str, str], stated: Collection[str]) -> dict[str, str]:
+    """Those that an artifact leaves to us.
+
+    An endpoint of its own gets neither our key nor our protocol.
+
+    Args:
+        variables: From `otlp_variables`.
+        stated: Names of the artifact's own variables.
+    """
+    elsewhere = any(name.startswith(_EXPORTER) and name.endswith("_ENDPOINT") for name in stated)
+    return {
+        name: value
+        for name, value in variables.items()
+        if name not in stated and not (elsewhere and name.startswith(_EXPORTER))
+    }
+
+
 def replica_environment(
     launch: Launch,
     *,
@@ -80,14 +120,20 @@ def replica_environment(
     workload_id: str,
     replica_id: str,
     home: str,
+    told: Mapping[str, str] | None = None,
+    otlp: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The whole environment of a replica's process; later lines win over earlier ones.
 
+    `told` are the values that the artifact only refers to; see `reconcilers.base.Secrets`.
     `PYTHONUNBUFFERED` makes the last words of a dying Python service reach its log. `HOST` and
     `PORT` are ours: a replica on another address would be reachable around the gateway.
     """
     environment = {name: inherited[name] for name in INHERITED if name in inherited}
     environment["PYTHONUNBUFFERED"] = "1"
+    stated = {variable.name for variable in launch.container.environment if variable.name}
+    environment |= fitting_otlp(otlp or {}, stated)
+    environment |= told or {}
     for variable in launch.container.environment:
         if variable.name and variable.value is not None:
             environment[variable.name] = variable.value

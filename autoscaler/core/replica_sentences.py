@@ -210,11 +210,3 @@ def gave_up(why: str, *, failed_starts: int, early_ends: int) -> str:
         else f"it ended {early_ends} times in a row soon after it was ready"
     )
     return f"{why} Gave up after {times}: correct the service, then stop and start the workload."
-
-
-def unresolved(names: Collection[str]) -> str:
-    """Variables that could not be set."""
-    return (
-        f"Not set, because this installation holds no credentials: {', '.join(names)}. Give them "
-        "as plain values (source: string)."
-    )

@@ -8,8 +8,12 @@ from controlplane.model.states import ReplicaPhase
 
 _DISPENSABLE: Final[dict[ReplicaPhase, int]] = {
     ReplicaPhase.FAILED: 0,
+    ReplicaPhase.LOST: 1,
+    ReplicaPhase.INTERRUPTED: 1,
     ReplicaPhase.PENDING: 1,
+    ReplicaPhase.PROVISIONING: 2,
     ReplicaPhase.LAUNCHING: 2,
+    ReplicaPhase.RESTARTING: 3,
     ReplicaPhase.UNREADY: 3,
     ReplicaPhase.READY: 4,
 }

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from controlplane.model.artifacts import Container
 from controlplane.model.workloads import Proton, Replica
 
 
@@ -53,6 +54,25 @@ class ReplicaWriter(Protocol):
 
     async def forget(self, replica_id: str) -> None:
         """Delete the record; it may be gone already."""
+
+
+class SecretError(Exception):
+    """A variable's value cannot be had; the message is a sentence for the owner."""
+
+
+class Secrets(Protocol):
+    """Knows what artifacts only refer to; implemented over the store by the autoscaler."""
+
+    async def variables(self, workload_id: str, container: Container) -> Mapping[str, str]:
+        """Values of the container's variables that come from credentials, or hold a token.
+
+        Args:
+            workload_id: Whose token, where one is asked for.
+            container: What is about to start.
+
+        Raises:
+            SecretError: One of them cannot be had; nothing should be started.
+        """
 
 
 class Reconciler(Protocol):

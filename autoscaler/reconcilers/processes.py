@@ -23,18 +23,18 @@ environment, adopts those that are still wanted and ends all others.
 import asyncio
 import logging
 import os
-import secrets
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from secrets import randbelow
 from typing import Final
 
 import psutil
 
 from autoscaler.reconcilers import processes_scan, processes_usage
-from autoscaler.reconcilers.base import Failure, ReplicaWriter
+from autoscaler.reconcilers.base import Failure, ReplicaWriter, Secrets
 from autoscaler.reconcilers.processes_cgroup import CgroupTree
 from autoscaler.reconcilers.processes_context import Context, Loads, Prober, Spawner
 from autoscaler.reconcilers.processes_logs import ReplicaFiles, prune, prune_all
@@ -74,12 +74,14 @@ class ProcessReconciler:
         *,
         data_dir: Path,
         writer: ReplicaWriter,
+        secrets: Secrets,
         new_id: Callable[[], str],
         on_change: Callable[[], None],
         environ: Mapping[str, str] | None = None,
         prober: Prober | None = None,
         spawner: Spawner = spawn,
         cgroups: CgroupTree | None = None,
+        otlp: Callable[[Replica], Mapping[str, str]] | None = None,
     ) -> None:
         """Make a reconciler; must be called on a running event loop.
 
@@ -87,12 +89,14 @@ class ProcessReconciler:
             settings: Ports, time limits, back-off.
             data_dir: The installation's data directory; replicas live below it.
             writer: Keeps the replica records.
+            secrets: Knows credentials and tokens.
             new_id: Makes replica ids.
             on_change: Called when a replica changes its phase.
             environ: The environment that replicas inherit from; None: this process's.
             prober: Sends probes; None: over HTTP.
             spawner: Starts processes.
             cgroups: Where limits can be set; None: looked for at `start`.
+            otlp: Variables that tell a replica where to send telemetry; None: nowhere.
         """
         self._own_prober = None if prober else ProbeClient()
         self._records = RecordKeeper(writer, self._written)
@@ -103,15 +107,17 @@ class ProcessReconciler:
             ports=PortPool(
                 settings.replica_port_min,
                 settings.replica_port_max,
-                offset=secrets.randbelow(1 << 16),
+                offset=randbelow(1 << 16),
             ),
             prober=prober or self._own_prober or ProbeClient(),
             records=self._records,
+            secrets=secrets,
             spawn=spawner,
             listening=processes_scan.listening,
             cgroups=cgroups or CgroupTree.find(),
             loads=Loads(),
             changed=on_change,
+            otlp=otlp,
         )
         self._new_id = new_id
         self._protons: dict[str, ProtonReplicas] = {}

@@ -20,6 +20,7 @@ from autoscaler.core.replica_sentences import (
     never_ready,
     probe_gave_up,
 )
+from autoscaler.reconcilers.base import SecretError
 from autoscaler.reconcilers.processes_cgroup import Cgroup
 from autoscaler.reconcilers.processes_context import HOST, Context
 from autoscaler.reconcilers.processes_health import HealthWatch
@@ -93,6 +94,10 @@ class Attempt:
         Raises:
             CommandError: It cannot be started.
         """
+        try:
+            told = await context.secrets.variables(record.workload_id, launch.container)
+        except SecretError as exc:
+            raise CommandError(str(exc)) from exc
         environment = replica_environment(
             launch,
             inherited=context.environ,
@@ -101,6 +106,8 @@ class Attempt:
             workload_id=record.workload_id,
             replica_id=record.id,
             home=str(context.data_dir),
+            told=told,
+            otlp=context.otlp(record) if context.otlp is not None else None,
         )
         try:
             process = await context.spawn(launch.argv, environment, files, nudge)

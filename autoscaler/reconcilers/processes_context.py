@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from autoscaler.core.replica_sentences import Answer, Listening
+from autoscaler.reconcilers.base import Secrets
 from autoscaler.reconcilers.processes_cgroup import CgroupTree
 from autoscaler.reconcilers.processes_logs import ReplicaFiles
 from autoscaler.reconcilers.processes_ports import PortPool
@@ -13,6 +14,7 @@ from autoscaler.reconcilers.processes_records import RecordKeeper
 from autoscaler.reconcilers.processes_spawn import ProcessGroup
 from controlplane.model.artifacts import Probe
 from controlplane.model.sections import AutoscalerSettings
+from controlplane.model.workloads import Replica
 
 HOST: Final = "127.0.0.1"
 """Replicas are told to listen here: only the gateway on this machine may reach them."""
@@ -68,9 +70,12 @@ class Context:
     ports: PortPool
     prober: Prober
     records: RecordKeeper
+    secrets: Secrets
     spawn: Spawner
     listening: ListeningScan
     cgroups: CgroupTree | None
     loads: Loads
     changed: Callable[[], None]
     """Something happened that the autoscaler should decide upon."""
+    otlp: Callable[[Replica], Mapping[str, str]] | None = None
+    """The variables that tell a replica where to send its telemetry; None: nowhere."""

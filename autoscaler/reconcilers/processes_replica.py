@@ -31,7 +31,7 @@ from autoscaler.core.replica_crashes import Ending
 from autoscaler.core.replica_drain import DrainFacts, DrainState, drain_state
 from autoscaler.core.replica_launch import Launch
 from autoscaler.core.replica_probes import Verdict
-from autoscaler.core.replica_sentences import no_free_port, unresolved
+from autoscaler.core.replica_sentences import no_free_port
 from autoscaler.reconcilers.processes_attempt import Attempt, CommandError
 from autoscaler.reconcilers.processes_context import HOST, Context
 from autoscaler.reconcilers.processes_logs import ReplicaFiles
@@ -256,8 +256,6 @@ class ReplicaRunner:
         self, how: Ending, why: str, *, started_s: float, exit_code: int | None = None
     ) -> None:
         """A process ended although it was wanted."""
-        if self._launch.unresolved:
-            why = f"{why} {unresolved(self._launch.unresolved)}"
         tail = await asyncio.to_thread(self.files.tail)
         _log.warning(
             "replica ended", extra={"replica_id": self.replica.id, "how": str(how), "why": why}

@@ -11,12 +11,15 @@ import uvloop
 from controlplane.api.app import create_app
 from controlplane.api.server import listen, serve
 from controlplane.api.services import KINDS, Services
+from controlplane.conductor.loop import Conductor
+from controlplane.conductor.steps import parts
 from controlplane.model.sections import Settings
 from controlplane.model.settings import SettingsError
 from controlplane.process import read_settings, setup_logging
 from controlplane.store.client import Store
 from controlplane.store.errors import StoreError
 from controlplane.store.watch import Mirror
+from controlplane.telemetry.running import intake_running
 
 logger = logging.getLogger("controlplane.api")
 
@@ -44,8 +47,12 @@ async def run(settings: Settings) -> None:
             mirror = Mirror(store, KINDS)
             await mirror.start()
             try:
-                services = Services(store=store, mirror=mirror, settings=settings)
-                await serve(create_app(services), sock)
+                async with intake_running(settings, store, mirror) as intake:
+                    services = Services(
+                        store=store, mirror=mirror, settings=settings, intake=intake
+                    )
+                    async with Conductor(services, parts).running():
+                        await serve(create_app(services), sock)
             finally:
                 await mirror.stop()
 

@@ -7,10 +7,8 @@ from fastapi import APIRouter
 from controlplane import __version__
 from controlplane.api.call import PlainCall
 from controlplane.api.errors import RESPONSES
+from controlplane.model.states import EVERYBODY
 from controlplane.wire.people import AccountInfo, Limits, Version
-
-ORGANISATION_ID: Final = "000000000000000000000000"
-"""An installation is one organisation; clients only want the id to be there."""
 
 API_VERSION: Final = (2, 49)
 """The public API's version that this one is compatible with."""
@@ -29,7 +27,7 @@ async def get_account(call: PlainCall) -> AccountInfo:
         email=user.email,
         first_name=user.first_name,
         last_name=user.last_name,
-        org_id=ORGANISATION_ID,
+        org_id=EVERYBODY,
         tenant_id=None,
         admin=user.admin,
         limits=Limits(

@@ -6,12 +6,15 @@ from fastapi import Depends, Query, Request, Response, Security
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from controlplane.api.edge import template
 from controlplane.api.services import Services
+from controlplane.audit import By
 from controlplane.lifecycle import access
+from controlplane.lifecycle.contents import ImageRules, Permits
 from controlplane.lifecycle.plans import Held, NotFoundError, Stamp, StateError
 from controlplane.model.artifacts import Artifact, Repository
 from controlplane.model.kinds import Record
-from controlplane.model.people import User
+from controlplane.model.people import Token, User
 from controlplane.model.states import AccessRole
 from controlplane.model.workloads import Deployment, Proton, Workload
 from controlplane.wire.base import Input
@@ -40,6 +43,7 @@ class Call:
         self.request = request
         self.services: Services = request.app.state.services
         self.user: User = request.state.user
+        self.token: Token = request.state.token
         self.family: Family = family_of(request.scope["path"])
         self._response = response
 
@@ -48,23 +52,45 @@ class Call:
         services = self.services
         return Stamp(actor_id=self.user.id, now_s=services.clock(), new_id=services.ids.new)
 
+    def by(self) -> By:
+        """Who acts, for the audit."""
+        request = self.request
+        return By(
+            name=self.user.username,
+            user_id=self.user.id,
+            token=self.token.prefix,
+            operation=f"{request.method} {template(request.scope)}",
+            request_id=request.state.request_id,
+            address=None if request.client is None else request.client.host,
+        )
+
+    def permits(self) -> Permits:
+        """What the caller may say in an artifact."""
+        api = self.services.settings.api
+        images = ImageRules.parse(
+            enabled=api.image_validation, allowed=api.image_allowlist, denied=api.image_denylist
+        )
+        return Permits(images=images, privileges=self.user.admin)
+
     # -- finding ------------------------------------------------------------------------------
 
-    def artifact(self, artifact_id: str) -> Held[Artifact]:
-        """A live artifact of the caller's.
+    def artifact(
+        self, artifact_id: str, allowed: frozenset[AccessRole] = access.OWNERS
+    ) -> Held[Artifact]:
+        """A live artifact on which the caller has one of the allowed roles; raises as `workload`.
 
-        Raises:
-            NotFoundError: There is none.
-            ForbiddenError: It is somebody else's.
+        `READERS` may run it, `OWNERS` change it.
         """
         held = self._live(Artifact, artifact_id)
-        access.require(self.user, held.record, access.OWNERS)
+        access.require(self.user, held.record, allowed)
         return held
 
-    def repository(self, repository_id: str) -> Held[Repository]:
-        """A live repository of the caller's; raises like `artifact`."""
+    def repository(
+        self, repository_id: str, allowed: frozenset[AccessRole] = access.OWNERS
+    ) -> Held[Repository]:
+        """A live repository on which the caller has one of the allowed roles, as `artifact`."""
         held = self._live(Repository, repository_id)
-        access.require(self.user, held.record, access.OWNERS)
+        access.require(self.user, held.record, allowed)
         return held
 
     def workload(self, workload_id: str, allowed: frozenset[AccessRole]) -> Held[Workload]:

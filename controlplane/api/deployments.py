@@ -7,19 +7,17 @@ from fastapi import APIRouter, Query
 from controlplane.api.call import Call, ListCall, PlainCall
 from controlplane.api.errors import RESPONSES
 from controlplane.api.pages import (
-    DeploymentQuery,
-    NewDeploymentQuery,
-    OldDeploymentQuery,
     Page,
-    cut,
-    envelope,
+    Sorting,
     importance_rank,
     matches,
-    ordered,
+    name_key,
+    page_of,
     status_rank,
 )
 from controlplane.api.present import present
-from controlplane.api.traffic import request_stats
+from controlplane.api.queries import DeploymentQuery, NewDeploymentQuery, OldDeploymentQuery
+from controlplane.api.statistics import deployment_stats
 from controlplane.api.views import Views
 from controlplane.api.writes import carry_out
 from controlplane.lifecycle import access
@@ -30,7 +28,7 @@ from controlplane.wire.deployments import (
     DeploymentFormatted,
     DeploymentInput,
     DeploymentPatch,
-    RequestStats,
+    DeploymentStats,
 )
 
 common: Final = APIRouter(tags=["deployments"], responses=RESPONSES)
@@ -66,7 +64,7 @@ async def list_deployments(
     call: ListCall, query: Annotated[NewDeploymentQuery, Query()]
 ) -> dict[str, Any]:
     """Deployments of workloads on which the caller has a role."""
-    return _list(call, query)
+    return await _list(call, query)
 
 
 @old.get("", response_model=Page[DeploymentFormatted])
@@ -74,7 +72,7 @@ async def list_console_deployments(
     call: ListCall, query: Annotated[OldDeploymentQuery, Query()]
 ) -> dict[str, Any]:
     """Deployments of workloads on which the caller has a role."""
-    return _list(call, query)
+    return await _list(call, query)
 
 
 @common.get("/{deployment_id}", response_model=DeploymentFormatted)
@@ -116,64 +114,47 @@ async def delete_deployment(call: PlainCall, deployment_id: str) -> None:
     await carry_out(call, plan)
 
 
-@common.get("/{deployment_id}/stats", response_model=RequestStats)
-async def get_deployment_stats(call: PlainCall, deployment_id: str) -> RequestStats:
-    """Requests of the deployment's workload, by whichever URL they came.
+@common.get("/{deployment_id}/stats", response_model=DeploymentStats)
+async def get_deployment_stats(call: PlainCall, deployment_id: str) -> DeploymentStats:
+    """Requests of the deployment's workload, by whichever URL they came, over all its protons.
 
-    Totals count since the gateway workers that report now were started.
+    They count since the workload's creation, or the last reset of its statistics.
     """
     held = call.deployment(deployment_id, access.READERS)
-    reports = await call.services.store.collect_reports()
-    return request_stats(reports, held.record.workload_id, now_s=call.services.clock())
+    workload = call.workload(held.record.workload_id, access.READERS).record
+    return await deployment_stats(call, workload)
 
 
-def _list(call: Call, query: DeploymentQuery) -> dict[str, Any]:
+async def _list(call: Call, query: DeploymentQuery) -> dict[str, Any]:
     views = Views(call)
-    found = ordered(
-        [
-            deployment
-            for deployment in call.services.mirror.all(Deployment).values()
-            if deployment.deleted_at is None
-            and _visible(call, deployment)
-            and (not query.ids or deployment.id in query.ids)
-            and (not query.importance or deployment.importance in query.importance)
-            and query.workload_id in {None, deployment.workload_id}
-            and query.created_by in {None, deployment.creator_id}
-            and matches(
-                query.search,
-                name=deployment.name,
-                description=deployment.description,
-                record_id=deployment.id,
-            )
-        ],
-        query.order_by,
-        keys=lambda deployment, field: _key(views, deployment, field),
-        record_id=lambda deployment: deployment.id,
+    found = [
+        deployment
+        for deployment in call.services.mirror.all(Deployment).values()
+        if deployment.deleted_at is None
+        and _visible(call, deployment)
+        and (not query.ids or deployment.id in query.ids)
+        and (not query.importance or deployment.importance in query.importance)
+        and query.workload_id in {None, deployment.workload_id}
+        and query.created_by in {None, deployment.creator_id}
+        and matches(
+            query.search,
+            name=deployment.name,
+            description=deployment.description,
+            record_id=deployment.id,
+        )
+    ]
+    sorting = Sorting[Deployment](
+        keys={
+            "name": lambda d: name_key(d.name),
+            "createdAt": lambda d: d.created_at,
+            "updatedAt": lambda d: d.updated_at,
+            "status": lambda d: status_rank(views.deployment_state(d)),
+            "importance": lambda d: importance_rank(d.importance),
+        }
     )
-    page = cut(found, offset=query.offset, limit=query.limit)
-    return envelope(
-        call.request,
-        [views.deployment(deployment) for deployment in page],
-        total=len(found),
-        offset=query.offset,
-        limit=query.limit,
-    )
+    return await page_of(call, query, found, sorting=sorting, view=views.deployment)
 
 
 def _visible(call: Call, deployment: Deployment) -> bool:
     workload = call.services.mirror.get(Workload, deployment.workload_id)
     return workload is not None and access.role_on(call.user, workload) is not None
-
-
-def _key(views: Views, deployment: Deployment, field: str) -> str | float:
-    match field:
-        case "name":
-            return deployment.name.casefold()
-        case "status":
-            return status_rank(views.deployment_state(deployment))
-        case "importance":
-            return importance_rank(deployment.importance)
-        case "updatedAt":
-            return deployment.updated_at
-        case _:
-            return deployment.created_at

@@ -11,7 +11,10 @@ import yaml
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-router: Final = APIRouter(tags=["description"])
+from controlplane.api import description
+from controlplane.api.errors import OPEN_RESPONSES
+
+router: Final = APIRouter(tags=["description"], responses=OPEN_RESPONSES)
 
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """libyaml's where PyYAML was built with it: three times as fast."""
@@ -32,19 +35,24 @@ _POLICY: Final = (
 """Only the page's own script and style run, and they reach this server only."""
 
 
-@router.get("/openapi.json", response_class=JSONResponse)
-@router.get("/api/v2/openapi.json", response_class=JSONResponse)
+_YAML: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/yaml": {"schema": {"type": "object"}}}}
+}
+
+
+@router.get("/openapi.json", operation_id="openapiJsonAtRoot", response_model=dict[str, Any])
+@router.get("/api/v2/openapi.json", response_model=dict[str, Any])
 async def openapi_json(request: Request) -> JSONResponse:
     """This description as JSON."""
-    return JSONResponse(_document(request))
+    return JSONResponse(description.document(request.app))
 
 
-@router.get("/api/v2/openapi.yaml", response_class=Response)
+@router.get("/api/v2/openapi.yaml", response_class=Response, responses=_YAML)
 async def openapi_yaml(request: Request) -> Response:
     """This description as YAML."""
     state = request.app.state
     if not hasattr(state, "openapi_yaml"):  # some work, once
-        document = _document(request)
+        document = description.document(request.app)
         state.openapi_yaml = await asyncio.to_thread(
             yaml.dump, document, Dumper=_DUMPER, sort_keys=False, allow_unicode=True
         )
@@ -55,8 +63,3 @@ async def openapi_yaml(request: Request) -> Response:
 async def docs() -> HTMLResponse:
     """This description as a page."""
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
-
-
-def _document(request: Request) -> dict[str, Any]:
-    document: dict[str, Any] = request.app.openapi()
-    return document

@@ -2,7 +2,7 @@
 
 Edge            one trailing slash more or less is the same path (no redirect: redirects are
                 errors to some of the contract's clients); request id; body limit; metrics
-Authentication  a valid token, before anything of the body is looked at
+Authentication  a valid token whose scope allows it, before anything of the body is looked at
 """
 
 import hmac
@@ -16,12 +16,18 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controlplane.accounts import token_digest
+from controlplane.api.scopes import refusal
 from controlplane.api.services import Services
-from controlplane.model.people import User
+from controlplane.model.people import Token, User
+from controlplane.model.workloads import Deployment
 
 API_PREFIX: Final = "/api/v2"
 PUBLIC: Final = frozenset({f"{API_PREFIX}/openapi.json", f"{API_PREFIX}/openapi.yaml"})
 """Under the API's prefix and yet without a token: they describe, and hold no data."""
+
+OTLP: Final = frozenset(f"{API_PREFIX}/otel/v1/{name}" for name in ("logs", "traces", "metrics"))
+"""Senders of telemetry have keys of their own, larger bodies, and errors in another form: their
+routes see to all of that."""
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """Largest request body: the biggest artifact anybody writes by hand is a hundredth of it."""
@@ -73,6 +79,8 @@ class Edge:
             length = headers.get("content-length", "")
             if not _HOST.fullmatch(headers.get("host", "")):
                 await _refusal(400, "The Host header is not a host.")(scope, receive, send_marked)
+            elif scope["path"] in OTLP:
+                await self._app(scope, receive, send_marked)
             elif length.isdigit() and int(length) > MAX_BODY_BYTES:
                 await _refusal(413, _TOO_LARGE)(scope, receive, send_marked)
             else:
@@ -81,14 +89,17 @@ class Edge:
             method = scope["method"]
             self._services.telemetry.answered(
                 method=method if method in METHODS else "other",
-                route=_template(scope),
+                route=template(scope),
                 status=status,
                 seconds=time.perf_counter() - began,
             )
 
 
 class Authentication:
-    """Lets requests under the API's prefix pass only with a token; puts its user into the state."""
+    """Lets requests under the API's prefix pass only with a token that may be used for them.
+
+    Puts the token and its user into the state.
+    """
 
     def __init__(self, app: ASGIApp, *, services: Services) -> None:
         self._app = app
@@ -98,36 +109,52 @@ class Authentication:
         """Handle one connection event."""
         path = scope.get("path", "")
         inside = path == API_PREFIX or path.startswith(f"{API_PREFIX}/")
-        if scope["type"] != "http" or not inside or path in PUBLIC:
+        if scope["type"] != "http" or not inside or path in PUBLIC | OTLP:
             await self._app(scope, receive, send)
             return
-        text = _token_text(Headers(scope=scope).get("authorization"))
+        text = token_text(Headers(scope=scope).get("authorization"))
         if text is None:
             await _unauthenticated("No token: send the header 'Authorization: Bearer <token>'.")(
                 scope, receive, send
             )
             return
-        user = find_user(self._services, text)
-        if user is None:
-            await _unauthenticated("The token is unknown, revoked or expired.")(
-                scope, receive, send
-            )
+        caller = find_caller(self._services, text)
+        if caller is None:
+            await _unauthenticated(
+                "The token is unknown, revoked or expired, or its user is disabled."
+            )(scope, receive, send)
             return
-        scope["state"]["user"] = user
+        user, token = caller
+        refused = refusal(
+            token,
+            method=scope["method"],
+            path=path.removeprefix(API_PREFIX),
+            workload_of=self._workload_of,
+        )
+        if refused is not None:
+            await JSONResponse({"detail": refused}, 403)(scope, receive, send)
+            return
+        scope["state"] |= {"user": user, "token": token}
         await self._app(scope, receive, send)
 
+    def _workload_of(self, deployment_id: str) -> str | None:
+        deployment = self._services.mirror.get(Deployment, deployment_id)
+        return None if deployment is None else deployment.workload_id
 
-def find_user(services: Services, text: str) -> User | None:
-    """The user whose valid token this is; None where there is none."""
+
+def find_caller(services: Services, text: str) -> tuple[User, Token] | None:
+    """The user and the token whose text this is; None where it is not valid."""
     digest = token_digest(text)
     for token in services.tokens[digest].values():
         expired = token.expires_at is not None and token.expires_at <= services.clock()
         if hmac.compare_digest(token.digest, digest) and not expired:
-            return services.mirror.get(User, token.user_id)
+            user = services.mirror.get(User, token.user_id)
+            return None if user is None or user.disabled else (user, token)
     return None
 
 
-def _token_text(header: str | None) -> str | None:
+def token_text(header: str | None) -> str | None:
+    """The token in an Authorization header; None: there is none."""
     scheme, _, text = (header or "").partition(" ")
     return text.strip() or None if scheme.lower() in {"bearer", "token"} else None
 
@@ -143,7 +170,7 @@ def _refusal(status: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status, headers={"Connection": "close"})
 
 
-def _template(scope: Scope) -> str:
+def template(scope: Scope) -> str:
     """The route's path with parameters' names for their values; `none` where no route matched."""
     if "route" not in scope:
         return "none"

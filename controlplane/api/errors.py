@@ -6,7 +6,11 @@ a field or parameter is wrong    422     `{"detail": [{"loc", "msg", "type", ...
 well-formed, but cannot work     422     `{"detail": ["<sentence>"]}`
 any other rule                   403 404 `{"detail": "<sentence>"}`
                                  409
+not text, not JSON               400 415 `{"detail": "<sentence>"}`
+no such path, not that verb      404 405 `{"detail": "<sentence>"}`, 405 with Allow
 the store is away or full        503     `{"detail": "<reason>"}` and Retry-After
+no key for a credential          503     `{"detail": "<reason and remedy>"}`
+credentials' key is missing      503     the same
 a fault of ours                  500     `{"detail": ...}` with the request's id
 """
 
@@ -15,43 +19,91 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import Field
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from controlplane.api.methods import NOWHERE
 from controlplane.lifecycle.plans import RuleError, UnfitError
+from controlplane.sealing import SealingError
 from controlplane.store.errors import StoreError, StoreFullError, StoreUnavailableError
-from controlplane.wire.base import ErrorShape
+from controlplane.wire.base import ErrorShape, Shape
+
+
+class FieldError(Shape):
+    """One thing that is wrong with a body or a parameter."""
+
+    type: str = Field(description="The kind of error, as pydantic names it.")
+    loc: list[str | int] = Field(description="Where: `body`, `query` or `path`, then the way in.")
+    msg: str = Field(description="What is wrong, and what to do.")
+    input: str | int | bool | None = Field(None, description="What was sent there, where short.")
+
+
+class InvalidShape(Shape):
+    """A request that is well-formed but cannot be fulfilled: fields, or sentences."""
+
+    detail: list[FieldError] | list[str] | str
+
+
+def _error(description: str) -> dict[str, Any]:
+    return {"model": ErrorShape, "description": description}
+
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    401: {"model": ErrorShape, "description": "No token, or one that is not valid."},
-    403: {"model": ErrorShape, "description": "No role for it, a limit, or locked."},
-    404: {"model": ErrorShape, "description": "No such thing, or deleted."},
-    409: {"model": ErrorShape, "description": "Not in this state, or changed meanwhile."},
-    503: {"model": ErrorShape, "description": "The store is away or full."},
+    400: _error("Not readable as a request of this API."),
+    401: _error("No token, or one that is not valid."),
+    403: _error("No role for it, a limit, or locked."),
+    404: _error("No such thing, or deleted."),
+    409: _error("Not in this state, or changed meanwhile."),
+    413: _error("The body is too large."),
+    415: _error("The body is not JSON."),
+    422: {"model": InvalidShape, "description": "A field or parameter is wrong, or cannot work."},
+    500: _error("A fault of this server; its log has more under the request's id."),
+    503: _error("The store is away or full, or the key of credentials is missing."),
 }
-"""For the OpenAPI document; 422 is FastAPI's own."""
+"""For the OpenAPI document; `description` takes away what an operation cannot have."""
+
+OPEN_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: RESPONSES[status] for status in (400, 413, 500)
+}
+"""The same for routes without token, parameters and store."""
 
 RETRY_AFTER_S: Final = 1
+_RETRY: Final = {"Retry-After": str(RETRY_AFTER_S)}
 _ECHO_CHARS: Final = 200
+SECRETIVE: Final = "/api/v2/credentials"
+"""Below this path, errors do not repeat what was sent: it may be a secret in a misspelt field."""
 
 
 def install(app: FastAPI) -> None:
     """Have `app` answer errors in these shapes."""
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RuleError, _rule)
     app.add_exception_handler(StoreUnavailableError, _store)
     app.add_exception_handler(StoreFullError, _store)
+    app.add_exception_handler(SealingError, _sealing)
     app.add_exception_handler(Exception, _fault)
 
 
-async def _invalid(_: Request, exc: Exception) -> JSONResponse:
+async def _invalid(request: Request, exc: Exception) -> JSONResponse:
     errors = exc.errors() if isinstance(exc, RequestValidationError) else ()
-    return JSONResponse({"detail": [_entry(error) for error in errors]}, 422)
+    kind = request.headers.get("content-type", "")
+    if any(isinstance(error.get("input"), bytes) for error in errors):  # nobody took it for JSON
+        detail = f"Content-Type {_printable(kind)} is not read here: send application/json."
+        return JSONResponse({"detail": detail}, 415)
+    entries = [_entry(error) for error in errors]
+    if request.scope["path"].startswith(SECRETIVE):
+        entries = [{k: v for k, v in entry.items() if k != "input"} for entry in entries]
+    return JSONResponse({"detail": entries}, 422)
 
 
 def _entry(error: Mapping[str, Any]) -> dict[str, Any]:
+    # A rule between fields is checked on what holds them; `broken_rule` says which of them it is.
+    where = (*error["loc"], *error.get("ctx", {}).get("at", ()))
     entry: dict[str, Any] = {
         "type": error["type"],
-        "loc": [_printable(part) if isinstance(part, str) else part for part in error["loc"]],
+        "loc": [_printable(part) if isinstance(part, str) else part for part in where],
         "msg": _printable(str(error["msg"])),
     }
     value = error.get("input")
@@ -67,6 +119,24 @@ def _printable(text: str) -> str:
     return text[:_ECHO_CHARS].encode("utf-8", "replace").decode()
 
 
+async def _http(request: Request, exc: Exception) -> JSONResponse:
+    """What the framework refuses before any route of ours has run."""
+    error = exc if isinstance(exc, HTTPException) else HTTPException(500)
+    return JSONResponse(
+        {"detail": _SENTENCES.get((error.status_code, error.detail), error.detail)},
+        error.status_code,
+        headers=error.headers,
+    )
+
+
+_SENTENCES: Final = {
+    (400, "There was an error parsing the body"): "The body is not JSON in UTF-8, or nests deeper"
+    " than anything here: send application/json.",
+    (404, "Not Found"): NOWHERE,
+}
+"""The framework's own words, and what they mean to a client."""
+
+
 async def _rule(_: Request, exc: Exception) -> JSONResponse:
     text = str(exc)
     status = exc.status if isinstance(exc, RuleError) else 400
@@ -75,9 +145,11 @@ async def _rule(_: Request, exc: Exception) -> JSONResponse:
 
 async def _store(_: Request, exc: Exception) -> JSONResponse:
     what = "full" if isinstance(exc, StoreFullError) else "not available"
-    return JSONResponse(
-        {"detail": f"The store is {what}: {exc}"}, 503, headers={"Retry-After": str(RETRY_AFTER_S)}
-    )
+    return JSONResponse({"detail": f"The store is {what}: {exc}"}, 503, headers=_RETRY)
+
+
+async def _sealing(_: Request, exc: Exception) -> JSONResponse:
+    return JSONResponse({"detail": f"Credentials are not available: {exc}"}, 503, _RETRY)
 
 
 async def _fault(request: Request, exc: Exception) -> JSONResponse:

@@ -7,20 +7,22 @@ from fastapi import APIRouter
 
 from controlplane.api.call import Call, PlainCall
 from controlplane.api.errors import RESPONSES
-from controlplane.api.present import limits, present
+from controlplane.api.present import limits, one_at_a_time, present
+from controlplane.api.replacements import formatted
+from controlplane.api.sights import ready_replicas
+from controlplane.api.views import Views
 from controlplane.api.writes import carry_out
-from controlplane.lifecycle import access
+from controlplane.lifecycle import access, candidates
 from controlplane.lifecycle import workloads as rules
 from controlplane.lifecycle.plans import Plan
 from controlplane.lifecycle.rules import effective_runtime
 from controlplane.model.artifacts import Artifact
 from controlplane.model.workloads import Runtime, Workload
-from controlplane.wire.base import timestamp
+from controlplane.wire.replacements import ReplacementFormatted
 from controlplane.wire.runtime import OldRuntimeShape, RuntimeShape, runtime_shape
 from controlplane.wire.workloads import (
     Empty,
     Operation,
-    SettingsChange,
     SettingsFormatted,
     SettingsInput,
 )
@@ -45,7 +47,10 @@ async def start_workload(call: PlainCall, workload_id: str, body: Empty | None =
             stamp=call.stamp(),
         )
 
-    return await _operate(call, plan, done="is starting", before="is running or starting already")
+    async with one_at_a_time(call):
+        return await _operate(
+            call, plan, done="is starting", before="is running or starting already"
+        )
 
 
 @router.post(
@@ -68,56 +73,46 @@ async def get_settings(call: PlainCall, workload_id: str) -> SettingsFormatted:
     """How a workload runs."""
     held = call.workload(workload_id, access.READERS)
     call.tag(held.version)
-    return SettingsFormatted(runtime=_runtime(call, held.record))
+    return SettingsFormatted(
+        runtime=_runtime(call, held.record), replacement=Views(call).replacement(held.record)
+    )
 
 
-@router.patch("/{workload_id}/settings", status_code=202, response_model=SettingsChange)
-async def change_settings(call: PlainCall, workload_id: str, body: SettingsInput) -> SettingsChange:
+@router.patch("/{workload_id}/settings", status_code=202, response_model=ReplacementFormatted)
+async def change_settings(
+    call: PlainCall, workload_id: str, body: SettingsInput
+) -> ReplacementFormatted:
     """Give a workload another runtime, whole.
 
-    Replica counts, autoscaling and concurrency limits of a running workload change in place, no
-    replica restarts. A stopped workload takes any change, and starts with it.
+    The answer is a replacement. Where only replica counts, autoscaling and concurrency limits
+    differ it is completed already: they change in place, no replica restarts. Anything else, and
+    settings that do not differ at all, have a new proton take over from the old one. A stopped
+    workload starts with the new settings.
     """
     wanted: Runtime = body.runtime.to_model()
 
     def plan() -> Plan[Workload]:
         now = present(call, workload_id)
         call.check_if_match(now.workload)
-        return rules.change_settings(
+        return candidates.change_settings(
             now,
             wanted,
+            active_ready=ready_replicas(call.services, now.workload.record),
             others=call.services.live_workloads(),
             limits=limits(call),
             stamp=call.stamp(),
         )
 
-    outcome = await carry_out(call, plan)
+    async with one_at_a_time(call):
+        outcome = await carry_out(call, plan, insist=True)
     call.tag(outcome.version)
-    workload = outcome.record
-    when = timestamp(workload.updated_at)
-    protons = [] if workload.active_proton_id is None else [workload.active_proton_id]
-    return SettingsChange(
-        id=call.services.ids.new(),
-        name=workload.name,
-        workload_id=workload.id,
-        user_id=call.user.id,
-        candidate_artifact_id=workload.artifact_id,
-        candidate_proton_ids=protons,
-        previous_proton_ids=None,
-        runtime=_runtime(call, workload),
-        status="completed",
-        strategy="rolling",
-        message=None,
-        switched_at=when,
-        created_at=when,
-        updated_at=when,
-    )
+    return formatted(call, outcome.record)
 
 
 async def _operate(
     call: Call, plan: Callable[[], Plan[Workload]], *, done: str, before: str
 ) -> Operation:
-    outcome = await carry_out(call, plan)
+    outcome = await carry_out(call, plan, insist=True)
     if not outcome.changed:
         call.set_status(200)
     workload_id = outcome.record.id

@@ -1,42 +1,39 @@
-"""Lists: query parameters of both families, filters, ordering, and the envelope with its links."""
+"""Lists: filters, order, the envelope, and links that hold still while records change.
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+A list's links carry a `cursor` beside `offset` and `limit`: the item at the page's edge. So a walk
+neither skips nor repeats an item, whatever is created or deleted before it meanwhile. Where the
+order itself may change under the walk (`name`, `status`, `updatedAt`, `importance`), the ids are
+kept as they were on its first page, see `store.walks`: every item that is there throughout comes
+exactly once, with what it is now, and new ones do not come. When nobody remembers that page any
+more, or the store is away, the item at the edge says where to go on.
+"""
+
+import base64
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
+import msgspec
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
+from controlplane.api.call import Call
+from controlplane.model.kinds import Record, Tag
 from controlplane.model.states import IMPORTANCE_ORDER, Importance, ProtonState
 from controlplane.wire.base import Input, Shape
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 
+NAME_KEY_CHARS: Final = 200
 OLD_LIMIT: Final = 100
 NEW_LIMIT: Final = 10
 
 _Offset = Annotated[int, Field(ge=0, le=2**53)]
 _Limit = Annotated[int, Field(ge=1, le=100)]
-_Search = Annotated[str, Field(max_length=100, description="In name, description and id.")]
-_Ids = Annotated[list[str], Field(max_length=1000)]
-_Order = Annotated[str, Field(pattern="^-?(name|createdAt|updatedAt|status)$")]
-_WorkloadOrder = Annotated[str, Field(pattern="^-?(name|createdAt|updatedAt|status|importance)$")]
-
-WorkloadStatus = Literal[
-    "unknown",
-    "submitted",
-    "initializing",
-    "provisioning",
-    "launching",
-    "running",
-    "suspended",
-    "interrupted",
-    "stopping",
-    "stopped",
-    "errored",
-    "terminated",
-]
-"""What clients may filter by: the words of both families."""
 
 STATUS_ORDER: Final = (
     ProtonState.TERMINATED,
@@ -46,6 +43,8 @@ STATUS_ORDER: Final = (
     ProtonState.SUBMITTED,
     ProtonState.PROVISIONING,
     ProtonState.LAUNCHING,
+    ProtonState.INITIALIZING,
+    ProtonState.INTERRUPTED,
     ProtonState.WARMING,
     ProtonState.DRAINING,
     ProtonState.RUNNING,
@@ -69,97 +68,14 @@ class OldPage(Input):
     limit: _Limit = OLD_LIMIT
 
 
-class _Filters(Input):
-    ids: _Ids = Field(default_factory=list)
-    search: _Search | None = None
-    created_by: str | None = None
+class Cursor(Input):
+    """Where a walk goes on."""
 
-
-class _WorkloadFilters(_Filters):
-    status: list[WorkloadStatus] = Field(default_factory=list)
-    importance: list[Importance] = Field(default_factory=list)
-    artifact_id: str | None = None
-    artifact_status: list[Literal["draft", "locked", "registered"]] = Field(default_factory=list)
-    repository_id: str | None = None
-    type: str | None = None
-
-
-class NewWorkloadQuery(_WorkloadFilters, NewPage):
-    """Query of the workload list in the new family."""
-
-    order_by: _WorkloadOrder = "createdAt"
-
-
-class OldWorkloadQuery(_WorkloadFilters, OldPage):
-    """Query of the workload list in the old family."""
-
-    sort: _WorkloadOrder = "createdAt"
-
-    @property
-    def order_by(self) -> str:
-        """`sort` under the name that the code uses."""
-        return self.sort
-
-
-WorkloadQuery = NewWorkloadQuery | OldWorkloadQuery
-
-
-class _ArtifactFilters(_Filters):
-    type: str | None = None
-    status: list[Literal["draft", "locked", "registered"]] = Field(default_factory=list)
-    repository_id: str | None = None
-
-
-class NewArtifactQuery(_ArtifactFilters, NewPage):
-    """Query of the artifact list in the new family."""
-
-    order_by: _Order = "createdAt"
-
-
-class OldArtifactQuery(_ArtifactFilters, OldPage):
-    """Query of the artifact list in the old family."""
-
-    sort: _Order = "createdAt"
-
-    @property
-    def order_by(self) -> str:
-        """`sort` under the name that the code uses."""
-        return self.sort
-
-
-ArtifactQuery = NewArtifactQuery | OldArtifactQuery
-
-
-class RepositoryQuery(_Filters, NewPage):
-    """Query of the repository list."""
-
-    type: str | None = None
-    order_by: Annotated[str, Field(pattern="^-?(name|createdAt|updatedAt)$")] = "createdAt"
-
-
-class _DeploymentFilters(_Filters):
-    importance: list[Importance] = Field(default_factory=list)
-    workload_id: str | None = None
-
-
-class NewDeploymentQuery(_DeploymentFilters, NewPage):
-    """Query of the deployment list in the new family."""
-
-    order_by: _WorkloadOrder = "createdAt"
-
-
-class OldDeploymentQuery(_DeploymentFilters, OldPage):
-    """Query of the deployment list in the old family."""
-
-    sort: _WorkloadOrder = "createdAt"
-
-    @property
-    def order_by(self) -> str:
-        """`sort` under the name that the code uses."""
-        return self.sort
-
-
-DeploymentQuery = NewDeploymentQuery | OldDeploymentQuery
+    cursor: str | None = Field(
+        None,
+        max_length=4096,
+        description="Opaque, from `next` or `previous`; `offset` then does not count.",
+    )
 
 
 class Page(Shape, Generic[T]):
@@ -172,21 +88,68 @@ class Page(Shape, Generic[T]):
     data: list[T]
 
 
+class Walked(Protocol):
+    """The query of a list that can be walked through."""
+
+    @property
+    def offset(self) -> int:
+        """Items before the page."""
+
+    @property
+    def limit(self) -> int:
+        """Most items on it."""
+
+    @property
+    def order_by(self) -> str:
+        """A key of the list's `Sorting`, with `-` in front for descending."""
+
+    @property
+    def cursor(self) -> str | None:
+        """From a link."""
+
+
+Key = str | int | float
+"""What items are ordered by; ids decide between equals."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sorting(Generic[R]):
+    """How the items of a list can be ordered."""
+
+    keys: Mapping[str, Callable[[R], Key]]
+    """By name in `orderBy`."""
+    fixed: frozenset[str] = frozenset({"createdAt"})
+    """Keys that never change while an item exists."""
+
+
 def matches(text: str | None, *, name: str, description: str, record_id: str) -> bool:
     """Whether a search finds a record: part of name, description or id, upper or lower case."""
     if not text:
         return True
     wanted = text.casefold()
-    return any(wanted in field.casefold() for field in (name, description, record_id))
+    return wanted in name.casefold() or wanted in description.casefold() or wanted in record_id
+
+
+def has_tag(tags: Iterable[Tag], *, names: Sequence[str], values: Sequence[str]) -> bool:
+    """Whether one of the tags has one of the names or one of the values; without any: yes."""
+    if not names and not values:
+        return True
+    return any(tag.name in names or tag.value in values for tag in tags)
 
 
 def ordered(
     items: Iterable[T], order: str, *, keys: Callable[[T, str], Any], record_id: Callable[[T], str]
 ) -> list[T]:
     """Sort by a parameter such as `-createdAt`; ids decide between equals: pages never overlap."""
-    descending = order.startswith("-")
     field = order.removeprefix("-")
-    return sorted(items, key=lambda item: (keys(item, field), record_id(item)), reverse=descending)
+    return sorted(
+        items, key=lambda item: (keys(item, field), record_id(item)), reverse=order != field
+    )
+
+
+def name_key(name: str) -> str:
+    """Names in order, upper and lower case alike; so much of a long one as a link can carry."""
+    return name.casefold()[:NAME_KEY_CHARS]
 
 
 def importance_rank(importance: Importance) -> int:
@@ -199,10 +162,74 @@ def status_rank(state: ProtonState) -> int:
     return STATUS_ORDER.index(state)
 
 
+async def page_of(
+    call: Call,
+    query: Walked,
+    found: Sequence[R],
+    *,
+    sorting: Sorting[R],
+    view: Callable[[R], T],
+) -> dict[str, Any]:
+    """Fields of a `Page`.
+
+    Args:
+        call: The request.
+        query: Which page.
+        found: All items that fit, in any order.
+        sorting: How they can be ordered.
+        view: Formats one item; called for those of the page only.
+
+    Raises:
+        RequestValidationError: The cursor is none of this list's.
+    """
+    edge = None if query.cursor is None else _decode(query.cursor)
+    field = query.order_by.removeprefix("-")
+    if edge is not None and edge.order != query.order_by:
+        raise _no_cursor(f"it belongs to orderBy {edge.order}, not {query.order_by}")
+    walks = call.services.walks
+    ids = await walks.ids(edge.walk) if edge is not None and edge.walk is not None else None
+    if ids is not None and edge is not None:
+        cut = _cut_walk(ids, found, edge, limit=query.limit)
+        walk = edge.walk
+    else:
+        rows = _Rows(found, sorting.keys[field], descending=query.order_by.startswith("-"))
+        cut = rows.cut(edge, offset=query.offset, limit=query.limit)
+        walk = None
+        if field not in sorting.fixed and (cut.before or cut.after):
+            walk = await walks.keep([record.id for record in rows])
+
+    def link(offset: int, edges: tuple[R, int] | None, *, before: bool) -> str:
+        if edges is None:
+            return _link(call.request, offset, query.limit)
+        record, at = edges
+        found_edge = _Edge(
+            order=query.order_by,
+            before=before,
+            key=sorting.keys[field](record),
+            id=record.id,
+            walk=walk,
+            at=at,
+        )
+        return _link(call.request, offset, query.limit, cursor=_encode(found_edge))
+
+    items = cut.items
+    first = (items[0], cut.start) if items else None
+    last = (items[-1], cut.stop) if items else None
+    return {
+        "total_count": len(found),
+        "count": len(items),
+        "next": link(cut.stop, last, before=False) if cut.after else None,
+        "previous": link(max(0, cut.start - query.limit), first, before=True)
+        if cut.before
+        else None,
+        "data": [view(item) for item in items],
+    }
+
+
 def envelope(
     request: Request, data: Sequence[T], *, total: int, offset: int, limit: int
 ) -> dict[str, Any]:
-    """Fields of a `Page`; links are absolute, on the host that the client asked, as it asked.
+    """Fields of a `Page` without a cursor; links are absolute, on the host that the client asked.
 
     Args:
         request: Whose other query parameters the links keep.
@@ -222,15 +249,137 @@ def envelope(
 
 
 def cut(items: Sequence[T], *, offset: int, limit: int) -> Sequence[T]:
-    """The items of one page."""
+    """The items of one page of a list without a cursor."""
     return items[offset : offset + limit]
 
 
-def _link(request: Request, offset: int, limit: int) -> str:
+class _Edge(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The inside of a cursor."""
+
+    order: str
+    before: bool
+    """The page ends before the item; else it begins behind it."""
+    key: Key
+    id: str
+    walk: str | None = None
+    """Name of the ids that were kept."""
+    at: int = 0
+    """Where among them the page begins or ends."""
+
+
+class _Cut(NamedTuple, Generic[R]):
+    """One page of a list."""
+
+    items: Sequence[R]
+    start: int
+    """Place of the first item."""
+    stop: int
+    """Place behind the last one."""
+    before: bool
+    """Whether there are items before it."""
+    after: bool
+
+
+class _Rows(Generic[R]):
+    """Items in order."""
+
+    def __init__(self, found: Iterable[R], key: Callable[[R], Key], *, descending: bool) -> None:
+        # Ids differ, so records are never compared.
+        self._rows: list[tuple[Any, str, R]] = sorted((key(r), r.id, r) for r in found)
+        self._descending = descending
+
+    def __iter__(self) -> Iterator[R]:
+        rows = reversed(self._rows) if self._descending else self._rows
+        return (row[2] for row in rows)
+
+    def cut(self, edge: _Edge | None, *, offset: int, limit: int) -> _Cut[R]:
+        """The page at an offset, or at the edge of another one."""
+        total = len(self._rows)
+        if edge is None:
+            start = offset
+            stop = min(total, start + limit)
+        elif edge.before:
+            stop = self._place(edge, behind=False)
+            start = max(0, stop - limit)
+        else:
+            start = self._place(edge, behind=True)
+            stop = min(total, start + limit)
+        if self._descending:
+            rows = self._rows[max(0, total - stop) : max(0, total - start)][::-1]
+        else:
+            rows = self._rows[start:stop]
+        items = [row[2] for row in rows]
+        return _Cut(items, start, stop, before=start > 0, after=bool(items) and stop < total)
+
+    def _place(self, edge: _Edge, *, behind: bool) -> int:
+        """How many items come before the edge; with itself, if it is there and `behind`."""
+        search = bisect_right if behind is not self._descending else bisect_left
+        try:
+            place = search(self._rows, (edge.key, edge.id), key=lambda row: row[:2])
+        except TypeError as exc:
+            raise _no_cursor("it is not one of this order") from exc
+        return len(self._rows) - place if self._descending else place
+
+
+def _cut_walk(ids: Sequence[str], found: Iterable[R], edge: _Edge, *, limit: int) -> _Cut[R]:
+    """A page of the ids that were kept: those of them that still fit."""
+    present = {record.id: record for record in found}
+    items: list[R] = []
+    at = max(0, min(edge.at, len(ids)))
+    start = stop = at
+    if edge.before:
+        while start > 0 and len(items) < limit:
+            start -= 1
+            if ids[start] in present:
+                items.append(present[ids[start]])
+        items.reverse()
+    else:
+        while stop < len(ids) and len(items) < limit:
+            if ids[stop] in present:
+                items.append(present[ids[stop]])
+            stop += 1
+    return _Cut(
+        items,
+        start,
+        stop,
+        before=any(ids[n] in present for n in range(start - 1, -1, -1)),
+        after=any(ids[n] in present for n in range(stop, len(ids))),
+    )
+
+
+def _encode(edge: _Edge) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(edge)).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> _Edge:
+    try:
+        return msgspec.json.decode(
+            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=_Edge
+        )
+    except (ValueError, msgspec.DecodeError) as exc:
+        raise _no_cursor("take it from `next` or `previous` as it is") from exc
+
+
+def _no_cursor(why: str) -> RequestValidationError:
+    return RequestValidationError(
+        [
+            {
+                "type": "value_error",
+                "loc": ("query", "cursor"),
+                "msg": f"The cursor cannot be used: {why}.",
+            }
+        ]
+    )
+
+
+def _link(request: Request, offset: int, limit: int, *, cursor: str | None = None) -> str:
     kept = [
         (name, value)
         for name, value in parse_qsl(request.url.query, keep_blank_values=True)
-        if name not in {"offset", "limit"}
+        if name not in {"offset", "limit", "cursor"}
     ]
-    query = urlencode([*kept, ("offset", offset), ("limit", limit)])
+    placed: list[tuple[str, object]] = [("offset", offset), ("limit", limit)]
+    if cursor is not None:
+        placed.append(("cursor", cursor))
+    query = urlencode([*kept, *placed])
     return str(request.url.replace(path=request.state.path_as_sent, query=query))

@@ -2,11 +2,14 @@
 
 from typing import Final
 
+import msgspec
+
 from controlplane.api.call import Call
 from controlplane.lifecycle import access
+from controlplane.lifecycle.expiry import expires_at
 from controlplane.lifecycle.rules import NAMELESS, effective_runtime
 from controlplane.lifecycle.status import Status, proton_status, workload_status
-from controlplane.model.artifacts import Artifact, Repository
+from controlplane.model.artifacts import Artifact, ArtifactSpec, Repository
 from controlplane.model.people import User
 from controlplane.model.states import AccessRole, ProtonState
 from controlplane.model.workloads import Deployment, Proton, Scale, Workload
@@ -21,7 +24,9 @@ from controlplane.wire.protons import (
     ReplicaStatus,
     StatusSnapshot,
 )
+from controlplane.wire.replacements import ReplacementFormatted
 from controlplane.wire.runtime import runtime_shape
+from controlplane.wire.tags import tag_shapes
 from controlplane.wire.traffic import TrafficShape
 from controlplane.wire.workloads import Condition, StatusDetails, WorkloadFormatted
 
@@ -51,6 +56,13 @@ class Views:
         active = self.active_proton(workload)
         return workload_status(workload, None if active is None else self.proton_status(active))
 
+    def workload_state(self, workload: Workload) -> ProtonState:
+        """The state alone: lists look at thousands."""
+        active = self.active_proton(workload)
+        if active is not None:
+            return self._services.states.of(active)
+        return workload_status(workload, None).state
+
     def workload_word(self, state: ProtonState) -> str:
         """A workload's state in the family's words."""
         return status_word(state, self._family)
@@ -58,7 +70,7 @@ class Views:
     def deployment_state(self, deployment: Deployment) -> ProtonState:
         """The state of a deployment's workload."""
         workload = self._services.mirror.get(Workload, deployment.workload_id)
-        return ProtonState.UNKNOWN if workload is None else self.workload_status(workload).state
+        return ProtonState.UNKNOWN if workload is None else self.workload_state(workload)
 
     def active_proton(self, workload: Workload) -> Proton | None:
         """The proton that carries a workload."""
@@ -69,7 +81,9 @@ class Views:
     # -- answers ------------------------------------------------------------------------------
 
     def artifact(self, artifact: Artifact) -> ArtifactFormatted:
-        """The answer for one artifact."""
+        """The answer for one artifact; consumers do not see what is inside."""
+        if access.role_on(self._call.user, artifact) not in access.READERS:
+            artifact = msgspec.structs.replace(artifact, spec=ArtifactSpec())
         return ArtifactFormatted.of(
             artifact,
             family=self._family,
@@ -115,13 +129,21 @@ class Views:
             proton_id=workload.active_proton_id,
             runtime=runtime_shape(runtime, self._family) if full else None,
             traffic=TrafficShape.of(workload.traffic) if full else None,
+            replacement=self.replacement(workload) if full else None,
             use_case_id=workload.use_case_id,
+            expires_at=maybe_timestamp(expires_at(workload, artifact)),
             creator=self._person(workload.creator_id),
             owners=owners,
             permissions=access.permissions(role),
+            tags=tag_shapes(workload.tags),
             created_at=timestamp(workload.created_at),
             updated_at=timestamp(workload.updated_at),
         )
+
+    def replacement(self, workload: Workload) -> ReplacementFormatted | None:
+        """A workload's replacement: under way, or the last one if it failed."""
+        found = workload.replacement
+        return None if found is None else ReplacementFormatted.of(found, self._family)
 
     def proton(self, proton: Proton) -> ProtonFormatted:
         """The answer for one proton."""
@@ -188,14 +210,20 @@ class Views:
             updated_at=timestamp(deployment.updated_at),
         )
 
-    def endpoint(self, kind: str, record_id: str) -> str:
-        """An invoke URL: there from creation, absolute, with a slash at its end."""
+    def endpoint(self, kind: str, record_id: str, *, inside: bool = False) -> str:
+        """An invoke URL: there from creation, absolute, with a slash at its end.
+
+        Args:
+            kind: `workloads` or `deployments`.
+            record_id: Whose.
+            inside: For this process itself: nothing that a client says is in it.
+        """
         settings = self._services.settings
         base = settings.api.gateway_url
         if not base:
             host = settings.gateway.host
             if host in _EVERY_ADDRESS:
-                host = self._call.request.url.hostname or "127.0.0.1"
+                host = "127.0.0.1" if inside else self._call.request.url.hostname or "127.0.0.1"
             shown = f"[{host}]" if ":" in host else host
             tls = bool(settings.gateway.tls_cert_file)
             port = settings.gateway.tls_port if tls else settings.gateway.port

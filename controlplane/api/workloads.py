@@ -1,5 +1,6 @@
 """Routes of workloads: create, list, get, edit, delete. Start, stop, settings: `operations`."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -8,18 +9,23 @@ from controlplane.api.artifacts import plan_artifact
 from controlplane.api.call import Call, ListCall, PlainCall
 from controlplane.api.errors import RESPONSES
 from controlplane.api.pages import (
-    NewWorkloadQuery,
-    OldWorkloadQuery,
     Page,
-    WorkloadQuery,
-    cut,
-    envelope,
+    Sorting,
+    has_tag,
     importance_rank,
     matches,
-    ordered,
+    name_key,
+    page_of,
     status_rank,
 )
-from controlplane.api.present import limits, present
+from controlplane.api.present import limits, one_at_a_time, present
+from controlplane.api.queries import (
+    NewWorkloadQuery,
+    OldWorkloadQuery,
+    WorkloadFilters,
+    WorkloadQuery,
+)
+from controlplane.api.summaries import add_statistics
 from controlplane.api.views import Views
 from controlplane.api.writes import carry_out
 from controlplane.lifecycle import access
@@ -29,7 +35,8 @@ from controlplane.model.artifacts import Artifact
 from controlplane.model.traffic import NOTHING_SET
 from controlplane.model.workloads import Proton, Runtime, Workload
 from controlplane.wire.base import maybe
-from controlplane.wire.families import stored_artifact_status
+from controlplane.wire.families import states_called, stored_artifact_status
+from controlplane.wire.tags import wanted_tags
 from controlplane.wire.traffic import TrafficInput
 from controlplane.wire.workloads import (
     OldWorkloadInput,
@@ -61,7 +68,7 @@ async def list_workloads(
     call: ListCall, query: Annotated[NewWorkloadQuery, Query()]
 ) -> dict[str, Any]:
     """Workloads on which the caller has a role."""
-    return _list(call, query)
+    return await _list(call, query)
 
 
 @old.get("", response_model=Page[WorkloadFormatted])
@@ -69,7 +76,7 @@ async def list_console_workloads(
     call: ListCall, query: Annotated[OldWorkloadQuery, Query()]
 ) -> dict[str, Any]:
     """Workloads on which the caller has a role."""
-    return _list(call, query)
+    return await _list(call, query)
 
 
 @common.get("/{workload_id}", response_model=WorkloadFormatted)
@@ -77,14 +84,16 @@ async def get_workload(call: PlainCall, workload_id: str) -> WorkloadFormatted:
     """One workload; `statusDetails.message` says what to do when something is wrong."""
     held = call.workload(workload_id, access.ANYONE)
     call.tag(held.version)
-    return Views(call).workload(held.record)
+    answer = Views(call).workload(held.record)
+    await add_statistics(call, [answer])
+    return answer
 
 
 @common.patch("/{workload_id}", response_model=WorkloadFormatted)
 async def edit_workload(
     call: PlainCall, workload_id: str, body: WorkloadPatch
 ) -> WorkloadFormatted:
-    """Change name, description, importance or traffic settings; nothing restarts."""
+    """Change name, description, importance, tags or traffic settings; nothing restarts."""
 
     def plan() -> Plan[Workload]:
         now = present(call, workload_id)
@@ -94,6 +103,7 @@ async def edit_workload(
             description=body.description,
             importance=body.importance,
             traffic=maybe(body.traffic, TrafficInput.to_model),
+            tags=wanted_tags(body.tags),
         )
         return rules.edit_workload(now, edit, stamp=call.stamp())
 
@@ -123,7 +133,8 @@ async def delete_workload(call: PlainCall, workload_id: str) -> None:
 
 
 async def _create(call: Call, body: WorkloadInput) -> WorkloadFormatted:
-    outcome = await carry_out(call, lambda: _plan(call, body))
+    async with one_at_a_time(call):
+        outcome = await carry_out(call, lambda: _plan(call, body))
     call.tag(outcome.version)
     return Views(call).workload(outcome.record)
 
@@ -131,10 +142,10 @@ async def _create(call: Call, body: WorkloadInput) -> WorkloadFormatted:
 def _plan(call: Call, body: WorkloadInput) -> Plan[Workload]:
     first: Plan[Artifact] | None = None
     if body.artifact is not None:
-        first = plan_artifact(call, body.artifact)
+        first = plan_artifact(call, body.artifact, "artifact")
         artifact = Held(first.subject, 0)
     else:
-        artifact = call.artifact(body.artifact_id or "")
+        artifact = call.artifact(body.artifact_id or "", access.READERS)
     made = rules.create_workload(
         rules.WorkloadContent(
             name=body.name,
@@ -142,6 +153,7 @@ def _plan(call: Call, body: WorkloadInput) -> Plan[Workload]:
             importance=body.importance,
             runtime=Runtime() if body.runtime is None else body.runtime.to_model(),
             traffic=NOTHING_SET if body.traffic is None else body.traffic.to_model(),
+            tags=wanted_tags(body.tags) or {},
             use_case_id=body.use_case_id,
         ),
         artifact=artifact,
@@ -158,72 +170,71 @@ def _plan(call: Call, body: WorkloadInput) -> Plan[Workload]:
     )
 
 
-def _list(call: Call, query: WorkloadQuery) -> dict[str, Any]:
+async def _list(call: Call, query: WorkloadQuery) -> dict[str, Any]:
     views = Views(call)
-    found = ordered(
-        [
-            workload
-            for workload in call.services.live_workloads()
-            if access.role_on(call.user, workload) is not None
-            and _fits(workload, query)
-            and _artifact_fits(call, workload, query)
-            and (not query.status or _word(views, workload) in query.status)
-        ],
-        query.order_by,
-        keys=lambda workload, field: _key(views, workload, field),
-        record_id=lambda workload: workload.id,
+    sorting = Sorting[Workload](
+        keys={
+            "name": lambda w: name_key(w.name),
+            "createdAt": lambda w: w.created_at,
+            "updatedAt": lambda w: w.updated_at,
+            "status": lambda w: status_rank(views.workload_state(w)),
+            "importance": lambda w: importance_rank(w.importance),
+        }
     )
-    page = cut(found, offset=query.offset, limit=query.limit)
-    return envelope(
-        call.request,
-        [views.workload(workload) for workload in page],
-        total=len(found),
-        offset=query.offset,
-        limit=query.limit,
+    page = await page_of(
+        call, query, find_workloads(call, query), sorting=sorting, view=views.workload
     )
+    await add_statistics(call, page["data"], request_stats=query.service_stats)
+    return page
 
 
-def _fits(workload: Workload, query: WorkloadQuery) -> bool:
-    return (
-        (not query.ids or workload.id in query.ids)
-        and (not query.importance or workload.importance in query.importance)
-        and query.artifact_id in {None, workload.artifact_id}
-        and query.created_by in {None, workload.creator_id}
-        and matches(
-            query.search,
-            name=workload.name,
-            description=workload.description,
-            record_id=workload.id,
+def find_workloads(call: Call, query: WorkloadFilters) -> list[Workload]:
+    """The workloads on which the caller has a role and that fit, in no order."""
+    user, tests = call.user, _tests(call, query)
+    return [
+        workload
+        for workload in call.services.mirror.all(Workload).values()
+        if workload.deleted_at is None
+        and (user.admin or access.role_on(user, workload) is not None)
+        and (not tests or all(test(workload) for test in tests))
+    ]
+
+
+def _tests(call: Call, query: WorkloadFilters) -> list[Callable[[Workload], bool]]:
+    """What a workload must pass, of what the query says: most say little, of thousands."""
+    tests: list[Callable[[Workload], bool]] = []
+    if query.ids:
+        ids = frozenset(query.ids)
+        tests.append(lambda w: w.id in ids)
+    if query.importance:
+        tests.append(lambda w: w.importance in query.importance)
+    if query.artifact_id is not None:
+        tests.append(lambda w: w.artifact_id == query.artifact_id)
+    if query.created_by is not None:
+        tests.append(lambda w: w.creator_id == query.created_by)
+    if enclaves := {*query.enclave, *query.enclaves}:
+        tests.append(lambda w: not enclaves.isdisjoint(w.runtime.enclaves or ()))
+    if query.tag_keys or query.tag_values:
+        tests.append(lambda w: has_tag(w.tags, names=query.tag_keys, values=query.tag_values))
+    if query.search:
+        tests.append(
+            lambda w: matches(query.search, name=w.name, description=w.description, record_id=w.id)
         )
-    )
+    if query.artifact_status or query.repository_id or query.type:
+        fitting = _fitting_artifacts(call, query)
+        tests.append(lambda w: w.artifact_id in fitting)
+    if query.status:
+        views, states = Views(call), states_called(query.status, call.family)
+        tests.append(lambda w: views.workload_state(w) in states)
+    return tests
 
 
-def _artifact_fits(call: Call, workload: Workload, query: WorkloadQuery) -> bool:
+def _fitting_artifacts(call: Call, query: WorkloadFilters) -> frozenset[str]:
     statuses = {stored_artifact_status(status) for status in query.artifact_status}
-    if not (statuses or query.repository_id or query.type):
-        return True
-    artifact = call.services.mirror.get(Artifact, workload.artifact_id)
-    return (
-        artifact is not None
-        and (not statuses or artifact.status in statuses)
+    return frozenset(
+        artifact.id
+        for artifact in call.services.mirror.all(Artifact).values()
+        if (not statuses or artifact.status in statuses)
         and query.repository_id in {None, artifact.repository_id}
         and query.type in {None, artifact.type}
     )
-
-
-def _word(views: Views, workload: Workload) -> str:
-    return views.workload_word(views.workload_status(workload).state)
-
-
-def _key(views: Views, workload: Workload, field: str) -> str | float:
-    match field:
-        case "name":
-            return workload.name.casefold()
-        case "status":
-            return status_rank(views.workload_status(workload).state)
-        case "importance":
-            return importance_rank(workload.importance)
-        case "updatedAt":
-            return workload.updated_at
-        case _:
-            return workload.created_at

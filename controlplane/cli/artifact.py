@@ -9,7 +9,7 @@ from controlplane.cli.client import connect
 from controlplane.cli.output import print_json, print_table, say
 from controlplane.cli.specs import ContainerOptions, artifact_body, read_spec, usage
 
-app = typer.Typer(help="Create, look at, lock and delete artifacts.", no_args_is_help=True)
+app = typer.Typer(help="Create, look at, lock, clone and delete artifacts.", no_args_is_help=True)
 
 Artifact = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Name or id of an artifact.")]
 
@@ -104,6 +104,25 @@ def lock(
         found = api.find("artifacts", artifact)
         locked = api.call("PATCH", f"artifacts/{found['id']}", body={"status": "locked"})
     say(f"{locked['name']}  {locked['id']}  locked as version {locked['version']}")
+
+
+@app.command("clone")
+def clone(
+    artifact: Artifact,
+    *,
+    name: Annotated[str, typer.Option(help="Name of the clone.")],
+    url: options.ApiUrl = None,
+    token: options.ApiToken = None,
+    as_json: options.Json = False,
+) -> None:
+    """Make a new draft of an artifact, locked or not, in the same repository."""
+    with connect(url=url, token=token) as api:
+        found = api.find("artifacts", artifact)
+        made = api.call("POST", f"artifacts/{found['id']}/clone", body={"name": name})
+    if as_json:
+        print_json(made)
+    else:
+        say(f"{made['name']}  {made['id']}  {made['status']}")
 
 
 @app.command("delete")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 
@@ -118,14 +119,18 @@ class Api:
             limit: Most items; None: all.
         """
         offset = 0
+        edge: dict[str, str] = {}
         while limit is None or offset < limit:
             size = PAGE if limit is None else min(PAGE, limit - offset)
-            page = self.call("GET", path, query={**(query or {}), "limit": size, "offset": offset})
+            asked = {**(query or {}), "limit": size, "offset": offset, **edge}
+            page = self.call("GET", path, query=asked)
             items = page["data"]
             yield from items
             offset += len(items)
             if not items or not page.get("next"):
                 return
+            # The cursor makes the pages fit each other whatever changes meanwhile.
+            edge = {k: v for k, v in parse_qsl(urlsplit(page["next"]).query) if k == "cursor"}
 
     def find(self, kind: str, name_or_id: str) -> Json:
         """One entity by its id, or by its name where only one has it.
@@ -158,11 +163,16 @@ class Api:
                 code=ExitCode.NOT_FOUND,
             )
         if len(matches) > 1:
-            ids = "\n".join(f"  {item['id']}  created {item['createdAt']}" for item in matches)
+            ids = "\n".join(f"  {item['id']}  created {_created(item)}" for item in matches)
             raise CliError(
                 f"{len(matches)} {kind} are called {name_or_id!r}", hint=f"Give an id:\n{ids}"
             )
         return matches[0]
+
+
+def _created(item: Json) -> str:
+    # Credentials have the public API's word for it.
+    return str(item.get("createdAt") or item.get("creationDate"))
 
 
 def connect(*, url: str | None = None, token: str | None = None) -> Api:

@@ -1,32 +1,30 @@
-"""`tidegate logs`: what a workload's replicas wrote, on the machine where they run."""
+"""`tidegate logs`: log lines of a workload, from the API or from the files on this machine."""
 
-import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
+import time
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Annotated, Final
 
+import httpx2
 import typer
 
 from controlplane.cli import options
-from controlplane.cli.errors import CliError, ExitCode
-from controlplane.cli.output import say, warn
-from controlplane.cli.settings import data_directory, load_settings
-from controlplane.cli.stores import open_store, store_url
-from controlplane.model.workloads import Replica, Scale, Workload
-from controlplane.store.client import Store
+from controlplane.cli.client import Api, Json, connect
+from controlplane.cli.errors import CliError
+from controlplane.cli.local_logs import print_files
+from controlplane.cli.output import print_json_line, say, warn
+from controlplane.cli.settings import load_settings
+from controlplane.cli.since import parse_since
 
-POLL_S = 0.3
-_SHORT_ID = 8
+POLL_S: Final = 1.0
+PAGE: Final = 1000
+LATE_S: Final = 10.0
+"""Lines may reach the API this much later than others; following looks back so far."""
+REMEMBERED: Final = 20_000
+_SHORT_ID: Final = 8
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """One replica's log."""
-
-    replica_id: str
-    path: Path
-    running: bool
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 
 def logs(
@@ -36,180 +34,163 @@ def logs(
         bool, typer.Option("-f", "--follow", help="Go on printing, new replicas included.")
     ] = False,
     lines: Annotated[
-        int, typer.Option("-n", "--lines", min=0, help="Last lines of each replica.")
+        int,
+        typer.Option("-n", "--lines", min=0, help="Last lines; with --local, of each replica."),
     ] = 100,
+    level: Annotated[
+        str, typer.Option(metavar="LEVEL", help=f"The least: {', '.join(LEVELS)}.")
+    ] = "debug",
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Not older: `90s`, `15m`, `2h`, `3d`, or a time."),
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only lines that hold this text.")
+    ] = None,
+    trace: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only lines of this trace.")
+    ] = None,
     prefix: Annotated[
         bool, typer.Option("--prefix", help="Begin every line with its replica's id.")
     ] = False,
     ended: Annotated[
-        bool, typer.Option("--ended", help="Also replicas that have ended, as far as kept.")
+        bool,
+        typer.Option(
+            "--ended", help="With --local: also replicas that have ended, as far as kept."
+        ),
     ] = False,
+    local: Annotated[
+        bool,
+        typer.Option(
+            "--local",
+            help="Read the files on this machine, as they are. Also without a token, and with"
+            " --data-dir or --store.",
+        ),
+    ] = False,
+    url: options.ApiUrl = None,
+    token: options.ApiToken = None,
     data_dir: options.DataDirectory = None,
     store: options.StoreUrl = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
 ) -> None:
-    """Print what a workload's replicas wrote to standard output and error.
+    """Print a workload's log: what its replicas wrote, and what they sent by OpenTelemetry.
 
-    Reads the log files on this machine, so it works where `tidegate up` runs. Without a running
-    replica, the last one that ended is shown.
+    The API keeps lines of replicas that have ended, too. --local reads the files of the replicas
+    instead, where `tidegate up` runs.
     """
-    settings, _ = load_settings(named={"up.data_dir": data_dir, "store.url": store})
-    directory = data_directory(settings)
-
-    async def run() -> None:
-        url = store_url(settings.store, directory)
-        async with open_store(settings.store, url=url, data_dir=directory) as held:
-            found = await find_workload(held, workload)
-            printer = _Printer(directory, found.id, prefix=prefix, ended=ended)
-            printed = await printer.print_tail(held, lines)
-            if not printed and not follow:
-                await _print_kept_tail(held, found)
-            while follow:
-                await asyncio.sleep(POLL_S)
-                await printer.print_new(held)
-
-    asyncio.run(run())
-
-
-async def find_workload(store: Store, name_or_id: str) -> Workload:
-    """A workload in the store by id or by name.
-
-    Raises:
-        CliError: None has it (exit code 3), or several do.
-    """
-    held = [entry.record for entry in await store.list(Workload)]
-    present = [record for record in held if record.deleted_at is None]
-    matches = [record for record in present if record.id == name_or_id]
-    matches = matches or [record for record in present if record.name == name_or_id]
-    if not matches:
-        raise CliError(
-            f"no workload is called {name_or_id!r}, and none has it as its id",
-            hint="`tidegate workload list` shows all.",
-            code=ExitCode.NOT_FOUND,
-        )
-    if len(matches) > 1:
-        ids = "\n".join(f"  {record.id}" for record in matches)
-        raise CliError(
-            f"{len(matches)} workloads are called {name_or_id!r}", hint=f"Give an id:\n{ids}"
-        )
-    return matches[0]
+    query: dict[str, str | int] = {"level": _level(level)}
+    if since is not None:
+        query["startTime"] = parse_since(since, now=datetime.now().astimezone()).isoformat()
+    if search is not None:
+        query["includes"] = search
+    if trace is not None:
+        query["traceId"] = trace
+    api = None
+    if not (local or data_dir or store):
+        api = _api(url, token)
+    if api is None:
+        if len(query) > 1 or level != "debug" or as_json:
+            raise CliError(
+                "--level, --since, --search, --trace and --json need the API",
+                hint="Give a token with --token, TIDEGATE_TOKEN or `tidegate login`.",
+            )
+        settings, _ = load_settings(named={"up.data_dir": data_dir, "store.url": store})
+        print_files(settings, workload, follow=follow, lines=lines, prefix=prefix, ended=ended)
+        return
+    with api:
+        found = api.find("workloads", workload)
+        path = f"otel/workload/{found['id']}/logs/"
+        printer = _Printer(prefix=prefix, as_json=as_json)
+        shown = fetch(api, path, query, limit=lines)
+        printer.print(shown)
+        if not shown and not follow:
+            warn(f"there are no such log lines of {found['name']}")
+        while follow:
+            time.sleep(POLL_S)
+            printer.print(fetch(api, path, query | printer.from_here(), limit=None))
 
 
-def find_sources(
-    data_dir: Path, workload_id: str, replicas: Sequence[Replica], *, ended: bool
-) -> list[Source]:
-    """Log files of a workload, oldest replica first.
+def fetch(api: Api, path: str, query: dict[str, str | int], *, limit: int | None) -> list[Json]:
+    """The newest entries of a list, oldest first.
 
     Args:
-        data_dir: Where ended replicas' files are kept.
-        workload_id: Whose.
-        replicas: The records of what runs.
-        ended: Whether to include replicas that have ended; without any record, the last one
-            that ended is included all the same.
+        api: Whom to ask.
+        path: A route that answers newest first, with links.
+        query: Filters.
+        limit: Most entries; None: all.
     """
-    running = {
-        replica.id: Source(replica_id=replica.id, path=Path(replica.log_path), running=True)
-        for replica in replicas
-        if replica.workload_id == workload_id and replica.log_path
-    }
-    kept = data_dir / "replicas" / workload_id
-    try:
-        # Object ids begin with their time: by name is by age.
-        names = sorted(path.name for path in kept.iterdir() if path.name not in running)
-    except OSError:
-        names = []
-    if not ended:
-        names = names[-1:] if not running else []
-    past = [
-        Source(replica_id=name, path=kept / name / "output.log", running=False) for name in names
-    ]
-    return past + [running[replica_id] for replica_id in sorted(running)]
-
-
-class LogReader:
-    """Reads a file that grows, and that is cut to zero when it is rotated."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-        self._partial = b""
-
-    def tail(self, lines: int) -> list[str]:
-        """The last lines there are now, the rotated part included; later reads go on from here."""
-        older = _bytes(self._path.with_name(self._path.name + ".1"))
-        present = _bytes(self._path)
-        self._offset = len(present)
-        whole = (older + present).decode("utf-8", "replace").splitlines()
-        return whole[-lines:] if lines else []
-
-    def read_new(self) -> list[str]:
-        """Whole lines that were added since the last call."""
-        try:
-            with self._path.open("rb") as file:
-                if self._path.stat().st_size < self._offset:
-                    self._offset = 0
-                file.seek(self._offset)
-                added = file.read()
-        except OSError:
-            return []
-        self._offset += len(added)
-        *whole, self._partial = (self._partial + added).split(b"\n")
-        return [line.decode("utf-8", "replace") for line in whole]
+    found: list[Json] = []
+    asked: dict[str, str | int] | None = query
+    while asked is not None and (limit is None or len(found) < limit):
+        size = PAGE if limit is None else min(PAGE, limit - len(found))
+        page = api.call("GET", path, query=asked | {"limit": size})
+        found += page["data"]
+        asked = dict(httpx2.URL(page["next"]).params) if page["next"] else None
+    return found[::-1]
 
 
 class _Printer:
-    """Prints the lines of all replicas of one workload."""
+    """Prints entries once each: polls overlap, because lines may come late."""
 
-    def __init__(self, data_dir: Path, workload_id: str, *, prefix: bool, ended: bool) -> None:
-        self._data_dir = data_dir
-        self._workload_id = workload_id
+    def __init__(self, *, prefix: bool, as_json: bool) -> None:
         self._prefix = prefix
-        self._ended = ended
-        self._readers: dict[str, LogReader] = {}
+        self._as_json = as_json
+        self._newest: datetime | None = None
+        self._seen: set[tuple[str, ...]] = set()
+        self._order: deque[tuple[str, ...]] = deque()
 
-    async def print_tail(self, store: Store, lines: int) -> int:
-        """Print the last lines of every replica; returns how many there were."""
-        count = 0
-        for source in await self._sources(store, ended=self._ended):
-            reader = self._readers[source.replica_id] = LogReader(source.path)
-            found = reader.tail(lines)
-            if found and not source.running and not self._ended:
-                warn(f"no replica runs; this is what {source.replica_id} wrote before it ended:")
-            self._print(source.replica_id, found)
-            count += len(found)
-        return count
+    def from_here(self) -> dict[str, str | int]:
+        """The filter for what may be new."""
+        if self._newest is None:
+            return {}
+        return {"startTime": (self._newest - timedelta(seconds=LATE_S)).isoformat()}
 
-    async def print_new(self, store: Store) -> None:
-        """Print what was added, by new replicas too."""
-        for source in await self._sources(store, ended=False):
-            self._readers.setdefault(source.replica_id, LogReader(source.path))
-        for replica_id, reader in self._readers.items():
-            self._print(replica_id, reader.read_new())
+    def print(self, entries: list[Json]) -> None:
+        """Print those that were not printed yet."""
+        for entry in self._fresh(entries):
+            if self._as_json:
+                print_json_line(entry)
+            else:
+                say(self._line(entry))
 
-    async def _sources(self, store: Store, *, ended: bool) -> list[Source]:
-        replicas = [entry.record for entry in await store.list(Replica)]
-        return find_sources(self._data_dir, self._workload_id, replicas, ended=ended)
+    def _fresh(self, entries: list[Json]) -> Iterator[Json]:
+        for entry in entries:
+            replica = str(entry["resource"].get("replica_id", ""))
+            key = (entry["timestamp"], entry["level"], entry["message"], replica)
+            if key in self._seen:
+                continue
+            self._seen.add(key)
+            self._order.append(key)
+            if len(self._order) > REMEMBERED:
+                self._seen.discard(self._order.popleft())
+            at = datetime.fromisoformat(entry["timestamp"])
+            self._newest = at if self._newest is None else max(self._newest, at)
+            yield entry
 
-    def _print(self, replica_id: str, lines: Sequence[str]) -> None:
+    def _line(self, entry: Json) -> str:
+        at = datetime.fromisoformat(entry["timestamp"]).astimezone()
         # The last digits tell replicas apart: ids begin with their time.
-        mark = f"{replica_id[-_SHORT_ID:]}  " if self._prefix else ""
-        for line in lines:
-            say(f"{mark}{line}")
+        replica = str(entry["resource"].get("replica_id", ""))[-_SHORT_ID:]
+        mark = f"{replica:{_SHORT_ID}}  " if self._prefix else ""
+        text = f"{mark}{at:%H:%M:%S}.{at.microsecond // 1000:03}  {entry['level']:8}  "
+        stack = entry["stacktrace"]
+        return f"{text}{entry['message']}" + (f"\n{stack}" if stack else "")
 
 
-async def _print_kept_tail(store: Store, workload: Workload) -> None:
-    """Without any file: the last lines that the autoscaler kept of a failed start."""
-    scale = None
-    if workload.active_proton_id:
-        scale = await store.get(Scale, workload.active_proton_id)
-    if scale is None or not scale.record.log_tail:
-        warn(f"no replica of {workload.name} has written anything here")
-        return
-    for line in scale.record.log_tail:
-        say(line)
-
-
-def _bytes(path: Path) -> bytes:
+def _api(url: str | None, token: str | None) -> Api | None:
+    """The API; None where none is known and none was named."""
     try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+        return connect(url=url, token=token)
+    except CliError:
+        if url or token:
+            raise
+        return None
+
+
+def _level(text: str) -> str:
+    level = {"warn": "warning"}.get(text.lower(), text.lower())
+    if level not in LEVELS:
+        raise CliError(f"{text!r} is no level", hint=f"Levels are: {', '.join(LEVELS)}.")
+    return level

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from controlplane import __version__
-from controlplane.cli import artifact, token, workload
+from controlplane.cli import artifact, credential, token, user, workload
+from controlplane.cli.audit import audit
 from controlplane.cli.config import config
 from controlplane.cli.demo import demo
 from controlplane.cli.errors import CliError
@@ -16,7 +17,9 @@ from controlplane.cli.login import login
 from controlplane.cli.logs import logs
 from controlplane.cli.output import print_error
 from controlplane.cli.roll import roll
+from controlplane.cli.stats import stats
 from controlplane.cli.top import top
+from controlplane.cli.traces import traces
 from controlplane.cli.up import up
 
 app = typer.Typer(
@@ -51,12 +54,17 @@ app.command("demo")(demo)
 app.command("config")(config)
 app.command("login")(login)
 app.add_typer(token.app, name="token")
+app.add_typer(user.app, name="user")
 app.add_typer(workload.app, name="workload")
 app.add_typer(artifact.app, name="artifact")
+app.add_typer(credential.app, name="credential")
 app.command("invoke")(invoke)
 app.command("explain")(explain)
+app.command("stats")(stats)
 app.command("logs")(logs)
+app.command("traces")(traces)
 app.command("top")(top)
+app.command("audit")(audit)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from controlplane.cli.errors import CliError, ExitCode
 from controlplane.cli.output import print_json, print_table, say, warn
 from controlplane.cli.settings import data_directory, load_settings
 from controlplane.cli.stores import open_store, store_url
-from controlplane.model.people import Token
+from controlplane.model.people import Scope, Token
 from controlplane.store.client import Store
 
 T = TypeVar("T")
@@ -39,6 +39,19 @@ def create(
     expires_days: Annotated[
         float | None, typer.Option(metavar="DAYS", min=0.0, help="Life in days. Default: no end.")
     ] = None,
+    scope: Annotated[
+        Scope,
+        typer.Option(
+            help="full: all that its user may do; read: GET of the API; invoke: invoke URLs; "
+            "workload: both."
+        ),
+    ] = Scope.FULL,
+    workload: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID", help="It works for this workload only; repeatable. Default: all."
+        ),
+    ] = None,
     data_dir: options.DataDirectory = None,
     store: options.StoreUrl = None,
     as_json: options.Json = False,
@@ -47,7 +60,14 @@ def create(
     expires_s = None if expires_days is None else expires_days * _DAY_S
 
     async def make(held: Store) -> tuple[Token, str]:
-        return await accounts.create_token(held, username=user, name=name, expires_s=expires_s)
+        return await accounts.create_token(
+            held,
+            username=user,
+            name=name,
+            expires_s=expires_s,
+            scope=scope,
+            workload_ids=workload or (),
+        )
 
     record, text = _with_store(make, data_dir=data_dir, store=store)
     if as_json:
@@ -71,12 +91,13 @@ def list_(
         return
     now = time.time()
     print_table(
-        ["ID", "NAME", "STARTS WITH", "CREATED", "EXPIRES"],
+        ["ID", "NAME", "STARTS WITH", "SCOPE", "CREATED", "EXPIRES"],
         [
             (
                 token.id,
                 token.name,
                 token.prefix,
+                _scope(token),
                 _when(token.created_at),
                 "never" if token.expires_at is None else _expiry(token.expires_at, now),
             )
@@ -124,9 +145,16 @@ def _public(token: Token) -> dict[str, object]:
         "name": token.name,
         "prefix": token.prefix,
         "userId": token.user_id,
+        "scope": token.scope,
+        "workloadIds": list(token.workload_ids),
         "createdAt": _when(token.created_at),
         "expiresAt": None if token.expires_at is None else _when(token.expires_at),
     }
+
+
+def _scope(token: Token) -> str:
+    of = f" of {len(token.workload_ids)} workloads" if token.workload_ids else ""
+    return f"{token.scope}{of}"
 
 
 def _when(at: float) -> str:

@@ -29,8 +29,10 @@ from controlplane.cli.sockets import Sockets, held_sockets
 from controlplane.cli.store_child import StoreChild
 from controlplane.cli.stores import open_store
 from controlplane.cli.supervisor import Rolls, Supervisor
+from controlplane.model.people import Credential
 from controlplane.model.sections import Settings
 from controlplane.model.settings import Value
+from controlplane.sealing import key_path, make_key_file
 from controlplane.store.client import Store
 
 
@@ -207,10 +209,25 @@ class _Run:
         """Say at once what is wrong with a store that nobody could work with.
 
         The owner is made here, before anybody reads the store, so that the token works wherever
-        it is used the moment that it is shown.
+        it is used the moment that it is shown. The key for credentials is made with it.
         """
         async with self._store() as store:
+            if self._make_key() and await store.list(Credential):
+                path = key_path(self._settings)
+                text = f"{path} is new: stored credentials cannot be opened. Restore the old file."
+                self._announce("warning", text)
             self._token = await accounts.ensure_owner(store)
+
+    def _make_key(self) -> bool:
+        path = key_path(self._settings)
+        try:
+            return make_key_file(path)
+        except OSError as exc:
+            raise CliError(
+                f"cannot make the key file {path}: {exc.strerror or exc}",
+                hint="Make it with `tidegate credential key`, or name another with"
+                " --set api.credentials_key_file=...",
+            ) from exc
 
     async def _ready(self) -> None:
         info, token = self._info(), self._token

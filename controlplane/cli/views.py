@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from controlplane.model.reports import LoadReport, ProtonLoad
-from controlplane.model.states import Desired, ProtonState, ReplicaPhase, proton_state
+from controlplane.model.states import Desired, ProtonRole, ProtonState, ReplicaPhase, proton_state
 from controlplane.model.workloads import Proton, Replica, Scale, Workload
 from controlplane.store.client import Store
 
@@ -151,8 +151,9 @@ def _view(
         state=proton_state(
             desired=proton.desired if proton else Desired.STOPPED,
             wanted_replicas=wanted,
-            phases=[replica.phase for replica in own],
+            phases=[replica.shown_phase() for replica in own],
             errored=scale is not None and scale.errored,
+            role=proton.role if proton else ProtonRole.ACTIVE,
         ),
         rate_per_s=rate,
         started=sum(load.started for load in loads),

@@ -4,11 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from controlplane.cli import creating, options, traffic
+from controlplane.cli import creating, options, replacing, traffic
 from controlplane.cli.client import Api, Json, connect
 from controlplane.cli.errors import CliError, ExitCode
 from controlplane.cli.logs import logs
 from controlplane.cli.output import print_json, print_table, say
+from controlplane.cli.promote import promote
+from controlplane.cli.sharing import share
 from controlplane.cli.specs import (
     ContainerOptions,
     ScalingOptions,
@@ -233,7 +235,9 @@ def describe(workload: Json) -> str:
         ("invoke URL", workload["endpoint"]),
         ("artifact", _or_dash(workload.get("artifactId"))),
         ("proton", _or_dash(workload.get("protonId"))),
+        *([("replacement", _replacement(workload))] if workload.get("replacement") else []),
         ("created", workload["createdAt"]),
+        *([("expires", workload["expiresAt"])] if workload.get("expiresAt") else []),
     ]
     lines = [f"{label:<11} {value}" for label, value in rows]
     if message := details.get("message"):
@@ -284,6 +288,8 @@ def _act(
 def delete(
     workload: options.Workload,
     *,
+    wait: Wait = False,
+    timeout: options.TimeoutS = DEFAULT_TIMEOUT_S,
     url: options.ApiUrl = None,
     token: options.ApiToken = None,
 ) -> None:
@@ -291,6 +297,8 @@ def delete(
     with connect(url=url, token=token) as api:
         found = api.find("workloads", workload)
         api.call("DELETE", f"workloads/{found['id']}")
+        if wait:
+            wait_for(api, found["id"], "deleted", timeout_s=timeout)
     say(f"deleted {found['name']}  {found['id']}")
 
 
@@ -359,11 +367,23 @@ def events(
 
 
 app.command("logs")(logs)
+app.command("promote")(promote)
+app.command("share")(share)
 app.command("traffic")(traffic.traffic)
+app.command("replace")(replacing.replace)
+app.command("replacement")(replacing.replacement)
+app.command("cancel-replacement")(replacing.cancel_replacement)
+app.command("history")(replacing.history)
+app.command("rollback")(replacing.rollback)
 
 
 def _detail(item: Json, key: str) -> str:
     return _or_dash((item.get("statusDetails") or {}).get(key))
+
+
+def _replacement(workload: Json) -> str:
+    shown = workload["replacement"]
+    return ": ".join(part for part in (shown["status"], shown["message"]) if part)
 
 
 def _or_dash(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds

@@ -6,6 +6,7 @@ import msgspec
 
 from controlplane.lifecycle.plans import Held, Plan, Save, Stamp, UnfitError
 from controlplane.model.artifacts import Artifact
+from controlplane.model.events import EventType
 from controlplane.model.states import Importance
 from controlplane.model.workloads import Deployment, Workload
 
@@ -60,7 +61,9 @@ def create_deployment(
             Save(record=workload.record, expected=workload.version),
         ),
         events=(
-            stamp.event(deployment.workload_id, "Deployment Created", deploymentId=deployment.id),
+            stamp.event(
+                deployment.workload_id, EventType.DEPLOYMENT_CREATED, deploymentId=deployment.id
+            ),
         ),
     )
 
@@ -83,7 +86,10 @@ def edit_deployment(
         writes=(Save(record=edited, expected=held.version),),
         events=(
             stamp.event(
-                edited.workload_id, "Deployment Updated", deploymentId=edited.id, changes=changes
+                edited.workload_id,
+                EventType.DEPLOYMENT_UPDATED,
+                deploymentId=edited.id,
+                changes=changes,
             ),
         ),
     )
@@ -95,5 +101,5 @@ def delete_deployment(held: Held[Deployment], *, stamp: Stamp) -> Plan[Deploymen
     return Plan(
         subject=gone,
         writes=(Save(record=gone, expected=held.version),),
-        events=(stamp.event(gone.workload_id, "Deployment Deleted", deploymentId=gone.id),),
+        events=(stamp.event(gone.workload_id, EventType.DEPLOYMENT_DELETED, deploymentId=gone.id),),
     )

@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
+from controlplane.model.events import EventType
 from controlplane.model.kinds import Record
-from controlplane.model.workloads import Event
+from controlplane.model.workloads import Event, Replacement
 
 R = TypeVar("R", bound=Record)
 R_co = TypeVar("R_co", bound=Record, covariant=True)
+
+
+PLATFORM: Final = ""
+"""Who acts where nobody asked: the clock did."""
 
 
 class Held(NamedTuple, Generic[R_co]):
@@ -44,6 +49,8 @@ class Plan(Generic[R]):
     writes: tuple[Save | Remove, ...] = ()
     """Empty: the request is fulfilled already."""
     events: tuple[Event, ...] = ()
+    history: tuple[Replacement, ...] = ()
+    """Replacements and promotes that ended with this: entries of `history:<workload>`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +58,19 @@ class Stamp:
     """Who acts, when, and where new ids come from."""
 
     actor_id: str
+    """A user's id, or `PLATFORM`."""
     now_s: float
     """Epoch seconds."""
     new_id: Callable[[], str] = field(repr=False)
 
-    def event(self, workload_id: str, kind: str, **details: object) -> Event:
+    def event(self, workload_id: str, kind: EventType, **details: object) -> Event:
         """A journal entry of this moment."""
         return Event(
             id=self.new_id(),
             workload_id=workload_id,
             at=self.now_s,
             type=kind,
-            actor_id=self.actor_id,
+            actor_id=self.actor_id or None,
             details=details,
         )
 

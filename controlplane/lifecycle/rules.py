@@ -1,18 +1,29 @@
 """What must hold before a workload may run: limits, complete artifacts, sizes that fit."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from controlplane.lifecycle.artifacts import DRAFT, check_complete
+from controlplane.lifecycle.credentials import check_present
 from controlplane.lifecycle.plans import ForbiddenError, StateError, UnfitError
+from controlplane.lifecycle.underway import artifacts_in_use
 from controlplane.model.artifacts import Artifact, ArtifactSpec
+from controlplane.model.people import Credential
 from controlplane.model.states import Desired
 from controlplane.model.workloads import ContainerResources, GroupRuntime, Runtime, Workload
 
-CREDENTIAL: Final = "dr-credential"
+METRICS: Final = (
+    "httpRequestsConcurrency",
+    "httpRequestsInFlight",
+    "httpRequestsPerHour",
+    "cpuAverageUtilization",
+)
+"""What every workload can scale on. NIM artifacts also scale on metrics of their containers."""
+
+NIM: Final = "nim"
 
 NAMELESS: Final = "default"
 """What a runtime calls a container that the artifact gives no name."""
@@ -24,6 +35,10 @@ class Limits:
 
     concurrent_workloads: int = 0
     workload_replicas: int = 0
+    credentials: Mapping[str, Credential] = field(default_factory=dict)
+    """All credentials, by id."""
+    draft_ttl_s: float = 0
+    """How long a workload on a draft lives after its last start."""
 
 
 def check_startable(
@@ -44,14 +59,15 @@ def check_startable(
         workload_id: The one to start; None while it is created.
 
     Raises:
-        UnfitError: The artifact is incomplete, needs stored credentials, or the runtime does
-            not fit it.
+        UnfitError: The artifact is incomplete, credentials that it needs are not there, or the
+            runtime does not fit it.
         ForbiddenError: A limit would be broken.
         StateError: The artifact is a draft that backs another running workload.
     """
     check_complete(artifact)
-    check_credentials(artifact)
+    check_present(artifact.spec, limits.credentials.get)
     check_runtime(artifact.spec, runtime)
+    check_metrics(artifact, runtime)
     check_replicas(runtime, limits)
     running = [w for w in others if w.id != workload_id and w.desired is Desired.RUNNING]
     if limits.concurrent_workloads and len(running) >= limits.concurrent_workloads:
@@ -71,31 +87,11 @@ def check_draft_is_free(artifact: Artifact, running: Iterable[Workload]) -> None
     if artifact.status != DRAFT:
         return
     for workload in running:
-        if workload.artifact_id == artifact.id:
+        if artifact.id in artifacts_in_use(workload):
             raise StateError(
                 f"Draft artifact {artifact.id} backs the running workload {workload.id}:"
                 " stop that one, or lock the artifact so that several workloads can use it."
             )
-
-
-def check_credentials(artifact: Artifact) -> None:
-    """That the environment needs no stored credentials, which this installation does not keep.
-
-    Raises:
-        UnfitError: It does; the text names the variables and their credentials.
-    """
-    missing = [
-        f"{variable.name} (credential {variable.credential_id})"
-        for group in artifact.spec.container_groups
-        for container in group.containers
-        for variable in container.environment
-        if variable.source == CREDENTIAL
-    ]
-    if missing:
-        raise UnfitError(
-            f"There is no credential store here, and these variables need one:"
-            f" {', '.join(missing)}. Give plain values instead."
-        )
 
 
 def check_runtime(spec: ArtifactSpec, runtime: Runtime) -> None:
@@ -119,6 +115,23 @@ def check_runtime(spec: ArtifactSpec, runtime: Runtime) -> None:
                     f"The artifact has no container named {container.name!r};"
                     f" it has {', '.join(sorted(names)) or 'none'}."
                 )
+
+
+def check_metrics(artifact: Artifact, runtime: Runtime) -> None:
+    """That the runtime scales on what such an artifact has.
+
+    Raises:
+        UnfitError: It names a metric of the container's own, and the artifact is no NIM.
+    """
+    autoscaling = runtime.group().autoscaling
+    if artifact.type == NIM or autoscaling is None:
+        return
+    for policy in autoscaling.policies:
+        if policy.metric not in METRICS:
+            raise UnfitError(
+                f"scalingMetric {policy.metric!r} is for artifacts of type nim only, and this one"
+                f" is of type {artifact.type}: use one of {', '.join(METRICS)}."
+            )
 
 
 def check_replicas(runtime: Runtime, limits: Limits) -> None:

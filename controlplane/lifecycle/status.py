@@ -40,8 +40,9 @@ def proton_status(proton: Proton, *, scale: Scale | None, replicas: Collection[R
     state = proton_state(
         desired=proton.desired,
         wanted_replicas=None if scale is None else scale.wanted_replicas,
-        phases=[replica.phase for replica in replicas],
+        phases=[replica.shown_phase() for replica in replicas],
         errored=scale is not None and scale.errored,
+        role=proton.role,
     )
     ready = [r for r in replicas if r.phase is ReplicaPhase.READY]
     starts = [r.ready_at for r in ready if r.ready_at is not None]

@@ -1,33 +1,46 @@
-"""Plans for workloads: create, start, stop, edit, change settings, delete.
+"""Plans for workloads: create, start, stop, edit, delete. Another artifact, settings: `candidates`.
 
-    state       start             stop              settings            delete
-    ----------  ----------------  ----------------  ------------------  --------------
-    running     already done      stops             scaling in place    drains, removes
-    errored     refused: stop it  stops             scaling in place    removes
-    stopping    refused: wait     already done      refused: wait       removes
-    stopped     new proton        already done      new proton          removes
+    state       start             stop              delete
+    ----------  ----------------  ----------------  ---------------
+    running     already done      stops             drains, removes
+    errored     refused: stop it  stops             removes
+    stopping    refused: wait     already done      removes
+    stopped     new proton        already done      removes
 
-`running` stands for every state on the way up and for `suspended`: the owner wants it to run.
+`running` stands for every state on the way up and for `suspended`: the owner wants it to run. A
+stop ends a replacement that is under way, too: before its switch it counts as cancelled.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
+from controlplane.lifecycle.expiry import expiry, remove_workload
 from controlplane.lifecycle.plans import Held, Plan, Remove, Save, Stamp, StateError
-from controlplane.lifecycle.rules import (
-    Limits,
-    check_replicas,
-    check_runtime,
-    check_startable,
-    effective_runtime,
-    only_scaling_differs,
-)
+from controlplane.lifecycle.rules import Limits, check_startable, effective_runtime
+from controlplane.lifecycle.tags import tagged
+from controlplane.lifecycle.underway import details as replacement_details
+from controlplane.lifecycle.underway import end_with_stop
 from controlplane.model.artifacts import Artifact
-from controlplane.model.states import AccessRole, Desired, Importance, ProtonRole, ProtonState
+from controlplane.model.events import EventType
+from controlplane.model.states import (
+    AccessRole,
+    Desired,
+    Importance,
+    ProtonRole,
+    ProtonState,
+    ReplacementStatus,
+)
 from controlplane.model.traffic import NOTHING_SET, Traffic
 from controlplane.model.workloads import Deployment, Proton, Runtime, Workload
+
+_ENDINGS: Final = {
+    ReplacementStatus.COMPLETED: EventType.REPLACEMENT_COMPLETED,
+    ReplacementStatus.ERRORED: EventType.REPLACEMENT_CANCELLED,
+}
+"""What the journal says of a replacement that a stop ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +53,8 @@ class WorkloadContent:
     importance: Importance = Importance.LOW
     runtime: Runtime
     traffic: Traffic = NOTHING_SET
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Name to value."""
     use_case_id: str | None = None
 
 
@@ -51,6 +66,8 @@ class WorkloadEdit:
     description: str | None = None
     importance: Importance | None = None
     traffic: Traffic | None = None
+    tags: Mapping[str, str] | None = None
+    """Name to value: all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +79,8 @@ class Present:
     """The active one."""
     artifact: Held[Artifact]
     state: ProtonState
+    beside: Sequence[Held[Proton]] = ()
+    """Its other protons: a candidate, or an old one that is kept."""
 
 
 def create_workload(
@@ -96,21 +115,25 @@ def create_workload(
         traffic=content.traffic,
         active_proton_id=stamp.new_id(),
         roles={stamp.actor_id: AccessRole.OWNER},
+        tags=tagged((), content.tags, new_id=stamp.new_id),
+        expires_at=expiry(what, ttl_s=limits.draft_ttl_s, now_s=stamp.now_s),
         use_case_id=content.use_case_id,
         creator_id=stamp.actor_id,
         created_at=stamp.now_s,
         updated_at=stamp.now_s,
     )
-    proton = _new_proton(workload, what, stamp=stamp)
+    proton = new_proton(workload, what, stamp=stamp)
     return Plan(
         subject=workload,
         writes=(
             Save(record=workload, expected=0),
             Save(record=proton, expected=0),
-            *_claim(artifact),
+            *claim(artifact),
         ),
         events=(
-            stamp.event(workload.id, "Workload Created", artifactId=what.id, protonId=proton.id),
+            stamp.event(
+                workload.id, EventType.WORKLOAD_CREATED, artifactId=what.id, protonId=proton.id
+            ),
         ),
     )
 
@@ -141,7 +164,9 @@ def start_workload(
         others=others,
         workload_id=workload.id,
     )
-    return _run_again(present, workload.runtime, kind="Workload Started", stamp=stamp)
+    return run_again(
+        present, workload.runtime, limits=limits, kind=EventType.WORKLOAD_STARTED, stamp=stamp
+    )
 
 
 def stop_workload(present: Present, *, stamp: Stamp) -> Plan[Workload]:
@@ -153,8 +178,12 @@ def stop_workload(present: Present, *, stamp: Stamp) -> Plan[Workload]:
     workload, version = present.workload
     if workload.desired is Desired.STOPPED:
         return Plan(subject=workload)
-    stopped = msgspec.structs.replace(workload, desired=Desired.STOPPED, updated_at=stamp.now_s)
-    writes: list[Save | Remove] = [Save(record=stopped, expected=version)]
+    stopped, removed, history = end_with_stop(
+        msgspec.structs.replace(workload, desired=Desired.STOPPED, updated_at=stamp.now_s),
+        present.beside,
+        stamp=stamp,
+    )
+    writes: list[Save | Remove] = [Save(record=stopped, expected=version), *removed]
     details: dict[str, object] = {}
     if present.proton is not None:
         proton = msgspec.structs.replace(
@@ -162,81 +191,45 @@ def stop_workload(present: Present, *, stamp: Stamp) -> Plan[Workload]:
         )
         writes.append(Save(record=proton, expected=present.proton.version))
         details["protonId"] = proton.id
+    ended = [
+        stamp.event(workload.id, _ENDINGS[r.status], **replacement_details(r)) for r in history
+    ]
     return Plan(
         subject=stopped,
         writes=tuple(writes),
-        events=(stamp.event(workload.id, "Workload Stopped", **details),),
+        events=(*ended, stamp.event(workload.id, EventType.WORKLOAD_STOPPED, **details)),
+        history=history,
     )
 
 
 def edit_workload(present: Present, edit: WorkloadEdit, *, stamp: Stamp) -> Plan[Workload]:
     """New metadata. Nothing restarts; importance and traffic settings count at once."""
     workload, version = present.workload
+    wanted: dict[str, object] = {
+        name: getattr(edit, name) for name in ("name", "description", "importance", "traffic")
+    }
+    if edit.tags is not None:
+        wanted["tags"] = tagged(workload.tags, edit.tags, new_id=stamp.new_id)
     changes = {
         name: value
-        for name in ("name", "description", "importance", "traffic")
-        if (value := getattr(edit, name)) is not None and value != getattr(workload, name)
+        for name, value in wanted.items()
+        if value is not None and value != getattr(workload, name)
     }
     if not changes:
         return Plan(subject=workload)
     edited = msgspec.structs.replace(workload, **changes, updated_at=stamp.now_s)
     writes: list[Save | Remove] = [Save(record=edited, expected=version)]
-    if present.proton is not None and "importance" in changes:
-        proton = msgspec.structs.replace(
-            present.proton.record, importance=edited.importance, updated_at=stamp.now_s
-        )
-        writes.append(Save(record=proton, expected=present.proton.version))
+    if "importance" in changes:
+        active = () if present.proton is None else (present.proton,)
+        for held in (*active, *present.beside):
+            proton = msgspec.structs.replace(
+                held.record, importance=edited.importance, updated_at=stamp.now_s
+            )
+            writes.append(Save(record=proton, expected=held.version))
     return Plan(
         subject=edited,
         writes=tuple(writes),
-        events=(stamp.event(workload.id, "Workload Updated", changes=changes),),
-    )
-
-
-def change_settings(
-    present: Present,
-    runtime: Runtime,
-    *,
-    others: Sequence[Workload],
-    limits: Limits,
-    stamp: Stamp,
-) -> Plan[Workload]:
-    """Another runtime: in place where only scaling differs, as a start where it is stopped.
-
-    Raises:
-        StateError: It is stopping; or it runs and the change needs other replicas than it has.
-        RuleError: See `check_startable`.
-    """
-    workload, version = present.workload
-    if present.state is ProtonState.STOPPING:
-        raise StateError(f"Workload {workload.id} is still stopping: wait for stopped.")
-    if workload.desired is Desired.STOPPED or present.proton is None:
-        check_startable(
-            present.artifact.record,
-            runtime,
-            limits=limits,
-            others=others,
-            workload_id=workload.id,
-        )
-        return _run_again(present, runtime, kind="Settings Changed", stamp=stamp)
-    proton = present.proton.record
-    check_runtime(proton.spec, runtime)
-    check_replicas(runtime, limits)
-    effective = effective_runtime(runtime, proton.spec)
-    if not only_scaling_differs(proton.runtime, effective):
-        raise StateError(
-            f"Workload {workload.id} runs: only replicaCount, autoscaling and"
-            " concurrencyLimitPerReplica can change now. Stop it to change sizes."
-        )
-    changed = msgspec.structs.replace(workload, runtime=runtime, updated_at=stamp.now_s)
-    running = msgspec.structs.replace(proton, runtime=effective, updated_at=stamp.now_s)
-    return Plan(
-        subject=changed,
-        writes=(
-            Save(record=changed, expected=version),
-            Save(record=running, expected=present.proton.version),
-        ),
-        events=(stamp.event(workload.id, "Settings Changed", protonId=proton.id),),
+        events=(stamp.event(workload.id, EventType.WORKLOAD_UPDATED, changes=changes),),
     )
 
 
@@ -252,41 +245,35 @@ def delete_workload(
     Raises:
         StateError: Deployments stand on it; their ids are named.
     """
-    workload, version = present.workload
+    workload = present.workload.record
     if deployments:
         ids = ", ".join(sorted(deployment.id for deployment in deployments))
         raise StateError(f"Workload {workload.id} has deployments {ids}: delete them first.")
-    gone = msgspec.structs.replace(
-        workload,
-        desired=Desired.STOPPED,
-        active_proton_id=None,
-        deleted_at=stamp.now_s,
-        updated_at=stamp.now_s,
-    )
-    return Plan(
-        subject=gone,
-        writes=(
-            Save(record=gone, expected=version),
-            *(Remove(kind=Proton, id=p.record.id, expected=p.version) for p in protons),
-        ),
-        events=(stamp.event(workload.id, "Workload Deleted"),),
+    return remove_workload(
+        present.workload, protons=protons, kind=EventType.WORKLOAD_DELETED, stamp=stamp
     )
 
 
-def _run_again(present: Present, runtime: Runtime, *, kind: str, stamp: Stamp) -> Plan[Workload]:
+def run_again(
+    present: Present, runtime: Runtime, *, limits: Limits, kind: EventType, stamp: Stamp
+) -> Plan[Workload]:
+    """A plan for a start with an artifact and a runtime: a new proton, without the old one."""
     workload, version = present.workload
     started = msgspec.structs.replace(
         workload,
+        artifact_id=present.artifact.record.id,
         runtime=runtime,
         desired=Desired.RUNNING,
         active_proton_id=stamp.new_id(),
+        expires_at=expiry(present.artifact.record, ttl_s=limits.draft_ttl_s, now_s=stamp.now_s),
+        expiry_told=False,
         updated_at=stamp.now_s,
     )
-    proton = _new_proton(started, present.artifact.record, stamp=stamp)
+    proton = new_proton(started, present.artifact.record, stamp=stamp)
     writes: list[Save | Remove] = [
         Save(record=started, expected=version),
         Save(record=proton, expected=0),
-        *_claim(present.artifact),
+        *claim(present.artifact),
     ]
     if present.proton is not None:
         old = present.proton
@@ -302,7 +289,8 @@ def _run_again(present: Present, runtime: Runtime, *, kind: str, stamp: Stamp) -
     )
 
 
-def _new_proton(workload: Workload, artifact: Artifact, *, stamp: Stamp) -> Proton:
+def new_proton(workload: Workload, artifact: Artifact, *, stamp: Stamp) -> Proton:
+    """A proton of a workload, with the artifact as it is now."""
     return Proton(
         id=workload.active_proton_id or stamp.new_id(),
         workload_id=workload.id,
@@ -318,7 +306,7 @@ def _new_proton(workload: Workload, artifact: Artifact, *, stamp: Stamp) -> Prot
     )
 
 
-def _claim(artifact: Held[Artifact]) -> tuple[Save, ...]:
+def claim(artifact: Held[Artifact]) -> tuple[Save, ...]:
     """Write a draft back unchanged: of two starts on one draft at once, one must fail.
 
     Locked artifacts change no more and may back any number of workloads, and one at version 0

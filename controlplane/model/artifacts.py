@@ -56,6 +56,8 @@ class Container(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     primary: bool = False
     port: int | None = None
     image_uri: str | None = None
+    image_build_config: dict[str, object] | None = None
+    """How somebody else's server would build the image: kept, never carried out here."""
     entrypoint: tuple[str, ...] | None = None
     environment: tuple[EnvVar, ...] = ()
     readiness_probe: Probe | None = None
@@ -123,7 +125,7 @@ class Artifact(Record, frozen=True, kw_only=True):
     repository_id: str | None = None
     spec: ArtifactSpec
     roles: dict[str, AccessRole] = msgspec.field(default_factory=dict)
-    """Who besides its creator, as `Workload.roles`."""
+    """As `Workload.roles`."""
     tags: tuple[Tag, ...] = ()
     creator_id: str
     created_at: float
@@ -139,7 +141,7 @@ class Repository(Record, frozen=True, kw_only=True):
     type: str = "service"
     last_version: int = 0
     roles: dict[str, AccessRole] = msgspec.field(default_factory=dict)
-    """Who besides its creator, as `Workload.roles`."""
+    """As `Workload.roles`."""
     tags: tuple[Tag, ...] = ()
     creator_id: str
     created_at: float

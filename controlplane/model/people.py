@@ -29,6 +29,8 @@ class Scope(StrEnum):
     """GET and HEAD of the API."""
     INVOKE = "invoke"
     """Invoke URLs only."""
+    WORKLOAD = "workload"
+    """What replicas carry: GET and HEAD of the API, and invoke URLs."""
 
 
 class Token(Record, frozen=True, kw_only=True):
@@ -46,6 +48,10 @@ class Token(Record, frozen=True, kw_only=True):
     scope: Scope = Scope.FULL
     workload_ids: tuple[str, ...] = ()
     """The only workloads it may be used for; empty: all."""
+    made_for: str | None = None
+    """The workload whose replicas carry it (`api-key` variables); None: a person's."""
+    sealed: str | None = None
+    """The text of a token that replicas carry, encrypted; a person's is kept nowhere."""
 
 
 class Credential(Record, frozen=True, kw_only=True):
@@ -56,6 +62,8 @@ class Credential(Record, frozen=True, kw_only=True):
     description: str = ""
     type: str
     """The contract's credential type, such as `s3`, `basic`, `api_token`."""
+    keys: tuple[str, ...]
+    """Which values it has, in order: `awsAccessKeyId`, ..."""
     sealed: str
     """The values by key, encrypted; `controlplane.sealing` opens them."""
     user_id: str

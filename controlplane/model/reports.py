@@ -18,6 +18,8 @@ class ProtonLoad(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finished: dict[str, int] = {}
     """By class: `1xx` (upgraded), `2xx` .. `5xx`, `refused` (answered by the gateway itself),
     `aborted` (client or replica vanished after the response had begun, or before any)."""
+    refused_user: int = 0
+    """Of `refused`: with a 4xx, for the caller's sake (quotas, bodies that are too large)."""
     in_flight: int = 0
     queued: int = 0
     load_seconds: float = 0.0
@@ -28,7 +30,10 @@ class ProtonLoad(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bytes_in: int = 0
     bytes_out: int = 0
     response_time: dict[int, int] = {}
-    """Log-linear histogram: bucket index to count, see `gateway.core.load`."""
+    """Log-linear histogram: bucket index to count, see `controlplane.model.histograms`. Of what
+    replicas answered; tunnels, refused and aborted requests are not in it."""
+    response_seconds: float = 0.0
+    """Sum of the response times."""
     starts_by_minute: dict[int, int] = {}
     """Epoch minute to requests started in it by this worker: the last 61 minutes at most."""
 

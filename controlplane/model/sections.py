@@ -11,11 +11,20 @@ LISTENERS = ("http", "https", "unix", "admin", "ready")
 """Names in `gateway.listen_fds`. `ready` is no socket but the writing end of a pipe: the worker
 writes a byte when it serves, and closes it when it accepts no more."""
 
+MIN_TELEMETRY_BYTES = 1024 * 1024
+"""A smaller file would be purged more than written."""
+
 
 def _positive(**values: float) -> None:
     for name, value in values.items():
         if value <= 0:
             raise ValueError(f"{name} must be greater than 0, not {value}")
+
+
+def _ratio(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be between 0 and 1")
 
 
 def _network(part: str) -> None:
@@ -64,10 +73,33 @@ class ApiSettings:
     """TCP port of the API; 0: a free one."""
     gateway_url: str | None = None
     """Base of the invoke URLs in answers, as clients see it; empty: the gateway's own address."""
+    public_url: str | None = None
+    """Base of this API as replicas reach it (`DATAROBOT_ENDPOINT`); empty: its own address."""
+    credentials_key_file: str | None = None
+    """Keys that encrypt credentials in the store, one a line, the first encrypts; empty:
+    `credentials.key` in `up.data_dir`, which `tidegate up` makes."""
     max_concurrent_workloads: int = 0
     """Limit of running workloads; 0: none."""
     max_workload_replicas: int = 0
     """Limit of replicas of one workload; 0: none."""
+    audit_kept: int = 10_000
+    """Lines of the audit journal; older ones are forgotten. A line has a few hundred bytes."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        _positive(audit_kept=self.audit_kept)
+
+    draft_ttl_s: float = 28_800.0
+    """A workload on a draft artifact is removed this long after its last start, unless the artifact
+    is locked before; 0: never."""
+    deleted_retention_s: float = 604_800.0
+    """How long what was deleted, and its journals, stay in the store; 0: for ever."""
+    image_validation: bool = False
+    """Check the image URIs of artifacts against `image_allowlist` and `image_denylist`."""
+    image_allowlist: str = ""
+    """Images that artifacts may name, as globs: `registry.example/*, *:stable`; empty: all."""
+    image_denylist: str = ""
+    """Images that artifacts may not name, as globs, also where the allowlist has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +226,9 @@ class GatewaySettings:
     everybody. Their X-Forwarded-* and Forwarded go on to replicas; a stranger's never."""
     server_timing: bool = False
     """Tell clients in Server-Timing how long queue or cold start, gateway and replica took."""
+    trace_sample_ratio: float = 0.0
+    """Share of the requests without a `traceparent` that become sampled traces, 0 to 1. Requests
+    whose client samples its trace are recorded always."""
     cold_start_header: str = ""
     """Name of a response header that tells `true` or `false`: the request had to wait for a
     replica to start (KEDA's is `X-KEDA-HTTP-Cold-Start`); empty: none."""
@@ -204,8 +239,10 @@ class GatewaySettings:
             raise ValueError(f"access_log must be off, errors or all, not {self.access_log!r}")
         if self.native not in {"auto", "off", "required"}:
             raise ValueError(f"native must be auto, off or required, not {self.native!r}")
-        if not 0 <= self.access_log_sample_ratio <= 1:
-            raise ValueError("access_log_sample_ratio must be between 0 and 1")
+        _ratio(
+            access_log_sample_ratio=self.access_log_sample_ratio,
+            trace_sample_ratio=self.trace_sample_ratio,
+        )
         for part in self.trusted_proxies.replace(",", " ").split():
             if part not in {"*", "unix"}:
                 _network(part)
@@ -315,6 +352,65 @@ class AutoscalerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConductorSettings:
+    """What the control plane does by the clock, in one API process at a time."""
+
+    lease_ttl_s: float = 3.0
+    """Another API process takes over after this."""
+    tick_s: float = 0.5
+    """Time between regular looks; changes of records are looked at, at once."""
+    candidate_timeout_s: float = 900.0
+    """A replacement whose candidate is not ready for this long has failed."""
+    drain_timeout_s: float = 60.0
+    """How long a proton that leaves may keep requests waiting in the gateways' queues. Those that
+    are with its replicas then have `autoscaler.drain_timeout_s`."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        _positive(
+            lease_ttl_s=self.lease_ttl_s,
+            tick_s=self.tick_s,
+            candidate_timeout_s=self.candidate_timeout_s,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings:
+    """Logs, traces and metrics of applications, kept in a file of the API process."""
+
+    max_bytes: int = 1024 * 1024 * 1024
+    """Most disk space; the workload that holds most loses its oldest first. 0: nothing is kept,
+    replicas are told of no OTLP endpoint, and gateways record no spans."""
+    directory: str | None = None
+    """Where the file is; empty: `telemetry` in `up.data_dir`. API processes on one machine that
+    name the same directory share it."""
+    endpoint: str | None = None
+    """OTLP base URL that replicas get, as they reach it (`http://host:8081/api/v2/otel`); empty:
+    the API's own address."""
+    draft_retention_s: float = 24 * 3600.0
+    """How long records of a workload on a draft are kept, where `max_bytes` allows."""
+    locked_retention_s: float = 30 * 24 * 3600.0
+    """The same for a workload on a locked artifact."""
+    workload_bytes_per_s: int = 1024 * 1024
+    """Most that one workload may send or write in a second, averaged over 10 s; beyond it senders
+    get 429, and its output is read later."""
+    min_free_bytes: int = 256 * 1024 * 1024
+    """With less free disk space than this, telemetry is dropped: the store needs the rest."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        if 0 < self.max_bytes < MIN_TELEMETRY_BYTES or self.max_bytes < 0:
+            raise ValueError(
+                f"max_bytes must be 0 or at least {MIN_TELEMETRY_BYTES}, not {self.max_bytes}"
+            )
+        _positive(
+            draft_retention_s=self.draft_retention_s,
+            locked_retention_s=self.locked_retention_s,
+            workload_bytes_per_s=self.workload_bytes_per_s,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """Logs of all processes."""
 
@@ -333,4 +429,6 @@ class Settings:
     api: ApiSettings = field(default_factory=ApiSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     autoscaler: AutoscalerSettings = field(default_factory=AutoscalerSettings)
+    conductor: ConductorSettings = field(default_factory=ConductorSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     log: LogSettings = field(default_factory=LogSettings)

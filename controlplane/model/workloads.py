@@ -125,6 +125,8 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     origin: str = "artifact"
     """What asked for it: `artifact`, `settings` or `promote`."""
     status: ReplacementStatus = ReplacementStatus.SUBMITTED
+    status_at: float
+    """Since when."""
     strategy: str = "rolling"
     candidate_artifact_id: str
     candidate_proton_id: str | None = None
@@ -145,6 +147,8 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When it began."""
     held_at: float | None = None
     """Since when the candidate is worse than the active proton."""
+    deleted_at: float | None = None
+    """When somebody cancelled it."""
     message: str | None = None
 
 
@@ -162,12 +166,14 @@ class Workload(Record, frozen=True, kw_only=True):
     desired: Desired = Desired.RUNNING
     active_proton_id: str | None = None
     roles: dict[str, AccessRole] = msgspec.field(default_factory=dict)
-    """User id, or `EVERYBODY`, to role. The creator is an owner from the start."""
+    """User id, or `EVERYBODY`, to role. Empty: the creator is the owner."""
     tags: tuple[Tag, ...] = ()
     replacement: Replacement | None = None
     """The one under way, or the last one if it failed; ended ones are in the history."""
     expires_at: float | None = None
-    """When a draft's workload is removed; None: never."""
+    """When it is removed, if its artifact is still a draft then; None: never."""
+    expiry_told: bool = False
+    """Its journal has said that it will expire soon."""
     stats_since: float | None = None
     """Statistics begin here: they were reset. None: at the creation."""
     use_case_id: str | None = None
@@ -180,9 +186,9 @@ class Workload(Record, frozen=True, kw_only=True):
 class Proton(Record, frozen=True, kw_only=True):
     """One running revision of a workload: a frozen copy of what to run and how.
 
-    A proton is never edited but for `role`, `weight`, `desired`, `importance` and how its runtime
-    scales (counts, autoscaling, concurrency limit): a start after a stop makes a new proton, so
-    that a draft's edits take effect then and not before.
+    A proton is never edited but for `role`, `weight`, `least_replicas`, `desired`, `importance` and
+    how its runtime scales (counts, autoscaling, concurrency limit): a start after a stop makes a
+    new proton, so that a draft's edits take effect then and not before.
     """
 
     kind: ClassVar[Kind] = Kind.PROTON
@@ -192,6 +198,11 @@ class Proton(Record, frozen=True, kw_only=True):
     role: ProtonRole | None = ProtonRole.ACTIVE
     weight: int = 100
     """Share of the workload's traffic against its other protons; 0 gets none unless pinned."""
+    least_replicas: int = 0
+    """Fewest replicas whatever its policies say, up to its maximum: in a replacement each side must
+    be able to take the other's load over at once."""
+    least_until: float | None = None
+    """Epoch seconds at which that ends; None: it does not."""
     desired: Desired = Desired.RUNNING
     spec: ArtifactSpec
     runtime: Runtime
@@ -222,6 +233,15 @@ class Replica(Record, frozen=True, kw_only=True):
     message: str = ""
     """One sentence that tells the owner what is wrong and what to do; empty when nothing is."""
     log_path: str | None = None
+
+    def shown_phase(self) -> ReplicaPhase:
+        """Its phase for people: on its way up after it has ended before, it restarts in its place.
+
+        Reconcilers of pods say so themselves, see `pods.phase_of`; the one of processes counts.
+        """
+        if self.restart_count and self.phase in {ReplicaPhase.PENDING, ReplicaPhase.LAUNCHING}:
+            return ReplicaPhase.RESTARTING
+        return self.phase
 
 
 class Scale(Record, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ Every method is safe to cancel, ends within `call_timeout_s`, and raises only `S
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,8 @@ from typing import Final, Self
 from controlplane.model.kinds import Record
 from controlplane.model.reports import LoadReport, UsageNews
 from controlplane.model.sections import StoreSettings
-from controlplane.store import records, reports, scripts, usage
+from controlplane.model.spans import SpanNews
+from controlplane.store import news, records, reports, scripts
 from controlplane.store.address import parse_url
 from controlplane.store.changes import Follower
 from controlplane.store.disk import DiskGuard
@@ -115,6 +117,10 @@ class Store:
         """Whether the connection is up now."""
         return self.link.available
 
+    def check_room(self) -> None:
+        """Return when the disk has room; raises `StoreFullError`."""
+        self._guard.check()
+
     # -- records ------------------------------------------------------------------------------
 
     async def get(self, cls: type[R], id: str) -> Versioned[R] | None:  # noqa: A002
@@ -150,7 +156,7 @@ class Store:
             StoreFullError: Nothing was written.
             StoreUnavailableError: Whether it was written is not known.
         """
-        self._guard.check()
+        self.check_room()
         return await records.commit(self.link, self.keys, writes, fence=fence, journal=journal)
 
     async def put(
@@ -246,13 +252,30 @@ class Store:
 
     # -- used quotas --------------------------------------------------------------------------
 
-    async def tell_usage(self, news: UsageNews) -> None:
+    async def tell_usage(self, told: UsageNews) -> None:
         """Tell the other gateway workers what this one has let through."""
-        await usage.tell(self.link, channel=self.keys["usage"], news=news)
+        await news.tell(self.link, channel=self.keys["usage"], news=told)
 
     async def hear_usage(self, heard: Callable[[UsageNews], None]) -> None:
         """Have `heard` called with everything that workers tell, until cancelled."""
-        await usage.hear(self.link, channel=self.keys["usage"], heard=heard)
+        await news.hear(self.link, UsageNews, channel=self.keys["usage"], heard=heard)
+
+    # -- telemetry ----------------------------------------------------------------------------
+
+    async def tell_spans(self, told: SpanNews) -> None:
+        """Tell whoever keeps telemetry what this gateway worker has recorded."""
+        await news.tell(self.link, channel=self.keys["spans"], news=told)
+
+    async def hear_spans(self, heard: Callable[[SpanNews], None]) -> None:
+        """Have `heard` called with the spans of all gateway workers, until cancelled."""
+        await news.hear(self.link, SpanNews, channel=self.keys["spans"], heard=heard)
+
+    async def secret(self, name: str) -> bytes:
+        """A secret of this installation: 32 random bytes in hexadecimal, made by who asks first."""
+        key = self.keys[f"secret:{name}"]
+        await self.link.call("SET", key, secrets.token_hex(32), "NX")
+        found: bytes = await self.link.call("GET", key)
+        return found
 
     # -- leases -------------------------------------------------------------------------------
 

@@ -12,9 +12,13 @@ may touch any of them, on Redis Cluster too.
     {ns}:gone:<kind>     zset   deleted record ids by revision: the oldest are dropped, see floor
     {ns}:journal:<name>  list   newest first, capped
     {ns}:lease:<name>    str    "<token> <holder>", expires
-    {ns}:reports         hash   worker id -> "<expires, ms> <JSON>"; never written to disk
+    {ns}:reports         hash   worker id -> "<expires, ms> <JSON>"; never written to disk; kept
+                                for a while after it has expired, until it is counted
     {ns}:hour:<proton>   hash   "<epoch minute> <worker id>" -> requests started in it
+    {ns}:stats:<work.>   hash   a workload's statistics, see `model.statistics`; expires
+    {ns}:walk:<name>     str    ids of a list, 12 bytes each; expires; never written to disk
     {ns}:wakes           zset   proton ids by time of their last wake-up; never written to disk
+    {ns}:secret:<name>   str    random bytes in hexadecimal, made once
 
 `epoch` names one history of revisions. A server that starts again gets a new one: `base` is
 where it began and `prev` what came before, so that a reader who saw no more than that goes on,
@@ -35,6 +39,9 @@ call may take."""
 COUNTER_GAP: Final = 1_000_000
 """Smallest jump of the counters when the server has started again. They jump to the time in ms
 if that is more: so even a server put back to an old backup never gives a version twice."""
+
+EXPIRED_REPORT_TTL_S: Final = 3600
+"""How long the last report of a worker that is gone waits to be counted."""
 
 JOURNAL_TTL_S: Final = 90 * 24 * 3600
 """A journal that nobody wrote to for this long is dropped."""
@@ -198,21 +205,89 @@ end
 return 1
 """)
 
-COLLECT: Final = Script("""
--- KEYS: reports. Returns the JSON of every report that has not expired, and drops the others.
+COLLECT: Final = Script(f"""
+-- KEYS: reports. Returns the JSON of every report that has not expired. What has is kept for
+-- whoever counts it, and dropped when nobody does.
+redis.set_repl(redis.REPL_NONE)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local all, found = redis.call('HGETALL', KEYS[1]), {{}}
+for i = 1, #all, 2 do
+  local space = string.find(all[i + 1], ' ', 1, true)
+  local expires = tonumber(string.sub(all[i + 1], 1, space - 1))
+  if expires > now then
+    found[#found + 1] = string.sub(all[i + 1], space + 1)
+  elseif expires + {EXPIRED_REPORT_TTL_S * 1000} < now then
+    redis.call('HDEL', KEYS[1], all[i])
+  end
+end
+return found
+""")
+
+REPORTS: Final = Script("""
+-- KEYS: reports. Returns of every report, expired or not: whether it lives, its worker, its whole
+-- value.
 redis.set_repl(redis.REPL_NONE)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local all, found = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #all, 2 do
   local space = string.find(all[i + 1], ' ', 1, true)
-  if tonumber(string.sub(all[i + 1], 1, space - 1)) > now then
-    found[#found + 1] = string.sub(all[i + 1], space + 1)
-  else
-    redis.call('HDEL', KEYS[1], all[i])
-  end
+  local lives = tonumber(string.sub(all[i + 1], 1, space - 1)) > now
+  found[#found + 1] = {lives and 1 or 0, all[i], all[i + 1]}
 end
 return found
+""")
+
+COUNTED: Final = Script("""
+-- An expired report is counted. KEYS: reports. ARGV: worker id, when it expired. Another one that
+-- came from the same worker since stays.
+redis.set_repl(redis.REPL_NONE)
+local value = redis.call('HGET', KEYS[1], ARGV[1])
+if value and string.match(value, '^%d+') == ARGV[2] then
+  return redis.call('HDEL', KEYS[1], ARGV[1])
+end
+return 0
+""")
+
+FIELDS: Final = Script("""
+-- KEYS: hashes. ARGV: per key the number of fields, and their names; 0: the names of all that there
+-- are. Returns per key the values, or the names.
+local found, at = {}, 1
+for k = 1, #KEYS do
+  local last = at + tonumber(ARGV[at])
+  if last == at then
+    found[k] = redis.call('HKEYS', KEYS[k])
+  else
+    found[k] = redis.call('HMGET', KEYS[k], unpack(ARGV, at + 1, last))
+  end
+  at = last + 1
+end
+return found
+""")
+
+STATISTICS: Final = Script("""
+-- KEYS: lease (or anything, without a fence), then statistics. ARGV: fence or '', then per workload
+-- the expected version, a ttl in s, the numbers of fields to set and to drop; then those fields and
+-- values, and those fields. Returns 'fenced', or per workload 1, or 0: it has another version.
+if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
+local done, at = {}, 2
+for k = 2, #KEYS do
+  local key = KEYS[k]
+  local sets, drops = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local first = at + 4
+  if (redis.call('HGET', key, 'v') or '0') == ARGV[at] then
+    for i = first, first + sets * 2 - 1, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
+    for i = first + sets * 2, first + sets * 2 + drops - 1 do redis.call('HDEL', key, ARGV[i]) end
+    redis.call('HINCRBY', key, 'v', 1)
+    redis.call('EXPIRE', key, ARGV[at + 1])
+    done[k - 1] = 1
+  else
+    done[k - 1] = 0
+  end
+  at = first + sets * 2 + drops
+end
+return done
 """)
 
 WAKE: Final = Script("""
@@ -225,4 +300,13 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV
 return redis.call('PUBLISH', ARGV[2], ARGV[1])
 """)
 
-ALL: Final = (OPEN, COMMIT, FOLLOW, ACQUIRE, RELEASE, REPORT, HOURS, COLLECT, WAKE)
+KEEP: Final = Script("""
+-- KEYS: walk. ARGV: ids, ttl in s. Whoever misses it after a restart goes on without it.
+redis.set_repl(redis.REPL_NONE)
+return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+""")
+
+ALL: Final = (
+    *(OPEN, COMMIT, FOLLOW, ACQUIRE, RELEASE, REPORT, HOURS, COLLECT, REPORTS, COUNTED),
+    *(FIELDS, STATISTICS, WAKE, KEEP),
+)

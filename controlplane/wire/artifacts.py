@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from controlplane.model.artifacts import Artifact, ArtifactSpec, Repository
-from controlplane.wire.base import Input, Name, Shape, broken_rule, timestamp
+from controlplane.wire.base import Flag, Input, Name, Shape, broken_rule, timestamp
 from controlplane.wire.containers import ContainerGroupInput, ContainerGroupShape
 from controlplane.wire.families import Family, artifact_status
 from controlplane.wire.people import UserShape
+from controlplane.wire.tags import TagShape, TagsInput, tag_shapes
 
 
 def _modern_type(value: Any) -> Any:  # noqa: ANN401 - whatever the client sent
@@ -20,6 +21,9 @@ ArtifactType = Annotated[
     BeforeValidator(_modern_type, json_schema_input_type=str),
 ]
 """`generic` is v2.41's word for `service`."""
+
+TypeWord = Annotated[str, AfterValidator(_modern_type)]
+"""A type to look for, in the words of all generations."""
 
 Status = Literal["draft", "locked", "registered"]
 
@@ -33,7 +37,7 @@ class NimStorage(Input):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.pvc_size is not None and self.mode != "dedicatedPvc":
-            raise broken_rule("pvcSize goes with mode dedicatedPvc only")
+            raise broken_rule("pvcSize goes with mode dedicatedPvc only", "pvcSize")
         return self
 
 
@@ -43,7 +47,7 @@ class SpecInput(Input):
     type: str | None = None
     container_groups: Annotated[tuple[ContainerGroupInput, ...], Field(max_length=1)] = ()
     storage: NimStorage | None = None
-    a2a_enabled: bool | None = Field(
+    a2a_enabled: Flag | None = Field(
         None, validation_alias="a2aEnabled", serialization_alias="a2aEnabled"
     )
     template_id: str | None = None
@@ -72,14 +76,19 @@ class ArtifactInput(Input):
     type: ArtifactType = "service"
     status: Status | None = None
     artifact_repository_id: str | None = None
+    tags: TagsInput | None = None
     spec: SpecInput
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.spec.storage is not None and self.type != "nim":
-            raise broken_rule("spec.storage goes with artifacts of type nim only")
-        if self.spec.a2a_enabled is not None and self.type != "agent":
-            raise broken_rule("spec.a2aEnabled goes with artifacts of type agent only")
+            raise broken_rule(
+                "spec.storage goes with artifacts of type nim only", "spec", "storage"
+            )
+        if self.spec.a2a_enabled and self.type != "agent":
+            raise broken_rule(
+                "spec.a2aEnabled goes with artifacts of type agent only", "spec", "a2aEnabled"
+            )
         return self
 
 
@@ -89,7 +98,14 @@ class ArtifactPatch(Input):
     name: Name | None = None
     description: str | None = None
     status: Status | None = None
+    tags: TagsInput | None = None
     spec: SpecInput | None = None
+
+
+class CloneInput(Input):
+    """Body of clone."""
+
+    name: Name
 
 
 class SpecShape(Shape):
@@ -127,7 +143,7 @@ class ArtifactFormatted(Shape):
     artifact_repository_id: str | None
     spec: SpecShape
     creator: UserShape | None
-    tags: tuple[dict[str, str], ...] = ()
+    tags: tuple[TagShape, ...]
     permissions: list[str]
     created_at: str
     updated_at: str
@@ -152,6 +168,7 @@ class ArtifactFormatted(Shape):
             artifact_repository_id=artifact.repository_id,
             spec=SpecShape.of(artifact.spec, artifact.type),
             creator=creator,
+            tags=tag_shapes(artifact.tags),
             permissions=permissions,
             created_at=timestamp(artifact.created_at),
             updated_at=timestamp(artifact.updated_at),
@@ -181,6 +198,26 @@ class ArtifactSummary(Shape):
         )
 
 
+class BuildInput(Input):
+    """Body of a build request: nothing, or which containers."""
+
+    container_names: list[str] | None = None
+
+
+class BuildFormatted(Shape):
+    """One image build."""
+
+    id: str
+    name: str
+    artifact_id: str
+    status: Literal[
+        "PENDING", "IN_PROGRESS", "BUILT", "COMPLETED", "FAILED", "CANCELLED", "UNKNOWN"
+    ]
+    creator: UserShape | None
+    created_at: str
+    updated_at: str
+
+
 class RepositoryFormatted(Shape):
     """One line of artifact versions."""
 
@@ -190,7 +227,7 @@ class RepositoryFormatted(Shape):
     last_version_number: int
     num_artifacts: int
     creator: UserShape | None
-    tags: tuple[dict[str, str], ...] = ()
+    tags: tuple[TagShape, ...]
     permissions: list[str]
     created_at: str
     updated_at: str
@@ -212,6 +249,7 @@ class RepositoryFormatted(Shape):
             last_version_number=repository.last_version,
             num_artifacts=artifacts,
             creator=creator,
+            tags=tag_shapes(repository.tags),
             permissions=permissions,
             created_at=timestamp(repository.created_at),
             updated_at=timestamp(repository.updated_at),

@@ -18,6 +18,9 @@ Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
 Number = int | float
 """A JSON number that keeps its look: 30 stays 30, never 30.0, which Go's integers refuse."""
 
+Flag = Annotated[bool, Field(strict=True)]
+"""true or false in a body: 0 and "no" are mistakes."""
+
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 """A number of replicas, requests or failures."""
 
@@ -43,6 +46,9 @@ class Input(BaseModel):
         alias_generator=to_camel,
         extra="forbid",
         allow_inf_nan=False,
+        # No body is longer. With any limit pydantic looks at the characters, and refuses halves of
+        # surrogate pairs, which no record and no answer can carry.
+        str_max_length=1024 * 1024,
         validate_by_name=False,
         validate_by_alias=True,
         serialize_by_alias=True,
@@ -50,9 +56,9 @@ class Input(BaseModel):
 
 
 class ErrorShape(Shape):
-    """Every error but schema errors: one sentence, or a list of them."""
+    """Every error but 422: one sentence."""
 
-    detail: str | list[str]
+    detail: str
 
 
 def timestamp(at: float) -> str:
@@ -75,6 +81,12 @@ def maybe(value: T | None, convert: Callable[[T], U]) -> U | None:
     return None if value is None else convert(value)
 
 
-def broken_rule(message: str) -> PydanticCustomError:
-    """A 422 entry for a rule between fields; `message` says what is wrong and what to do."""
-    return PydanticCustomError("value_error", "{reason}", {"reason": message})
+def broken_rule(message: str, *at: str | int) -> PydanticCustomError:
+    """A 422 entry for a rule between fields.
+
+    Args:
+        message: What is wrong and what to do.
+        at: The way from the checked object to the field that is to blame, in the client's names;
+            `api.errors` adds it to the entry's `loc`.
+    """
+    return PydanticCustomError("value_error", "{reason}", {"reason": message, "at": list(at)})

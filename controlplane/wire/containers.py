@@ -1,37 +1,52 @@
 """Containers of an artifact: probes, environment, images, ports."""
 
+import re
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from controlplane.model.artifacts import Container, ContainerGroup, EnvVar, Probe, Resources
-from controlplane.wire.base import Count, Input, Number, Seconds, Shape, broken_rule, maybe, whole
+from controlplane.model.artifacts import Container, ContainerGroup, Probe, Resources
+from controlplane.wire.base import (
+    Count,
+    Flag,
+    Input,
+    Number,
+    Seconds,
+    Shape,
+    broken_rule,
+    maybe,
+    whole,
+)
+from controlplane.wire.environment import (
+    EnvironmentVar,
+    EnvironmentVars,
+    Text,
+    variable_model,
+    variable_shape,
+)
 from controlplane.wire.sizes import ByteSize
 
 DEFAULT_PROBE_PORT: Final = 8080
 """The contract's; used where the container itself names no port."""
 
-RESERVED_VARIABLES: Final = "TIDEGATE_REPLICA_"
-"""Variables by which the platform finds its own replicas again; owners may not set them."""
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110 section 5.6.2."""
+
+ImageUri = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[!-~]+$")]
+"""Visible ASCII: what registries accept, and no room for tricks in command lines and logs."""
+Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
-def _variable_name(name: str) -> str:
-    if not name or "=" in name or "\0" in name:
-        raise ValueError("an environment variable's name is not empty and has no '=' or NUL")
-    if name.startswith(RESERVED_VARIABLES):
-        raise ValueError(f"names that start with {RESERVED_VARIABLES} belong to the platform")
+def _header(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("not a header's name")
     return name
 
 
-def _no_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("must not contain NUL characters")
+def _header_value(value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("a header's value is printable ASCII in one line")
     return value
-
-
-VariableName = Annotated[str, AfterValidator(_variable_name)]
-Text = Annotated[str, AfterValidator(_no_nul)]
-Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
 class ProbeShape(Shape):
@@ -70,6 +85,11 @@ class ProbeShape(Shape):
 class ProbeInput(Input, ProbeShape):
     """A health check as clients send it."""
 
+    path: Text
+    http_headers: dict[
+        Annotated[str, AfterValidator(_header)], Annotated[str, AfterValidator(_header_value)]
+    ] = Field(default_factory=dict)
+
     def to_model(self) -> Probe:
         """The record's form."""
         return Probe(
@@ -86,44 +106,6 @@ class ProbeInput(Input, ProbeShape):
         )
 
 
-class StringVar(Input):
-    """An environment variable with a plain value."""
-
-    source: Literal["string"] = "string"
-    name: VariableName
-    value: Text
-
-
-class CredentialVar(Input):
-    """A value from a stored credential."""
-
-    source: Literal["dr-credential"]
-    name: VariableName
-    dr_credential_id: str
-    key: str
-
-
-class ApiKeyVar(Input):
-    """An API token of the platform; the default name is DATAROBOT_API_TOKEN."""
-
-    source: Literal["api-key"]
-    name: VariableName | None = None
-
-
-def _source(value: Any) -> str:  # noqa: ANN401 - whatever the client sent
-    if isinstance(value, dict):
-        return str(value.get("source", "string"))
-    return str(getattr(value, "source", "string"))
-
-
-EnvironmentVar = Annotated[
-    Annotated[StringVar, Tag("string")]
-    | Annotated[CredentialVar, Tag("dr-credential")]
-    | Annotated[ApiKeyVar, Tag("api-key")],
-    Discriminator(_source),
-]
-
-
 class Capabilities(Input):
     """Linux capabilities to add and drop."""
 
@@ -132,18 +114,26 @@ class Capabilities(Input):
 
 
 class SeccompProfile(Input):
-    """System call filter."""
+    """System call filter; `localhostProfile` goes with `Localhost`, and only with that."""
 
     type: Literal["RuntimeDefault", "Unconfined", "Localhost"]
-    localhost_profile: str | None = None
+    localhost_profile: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.type == "Localhost") != (self.localhost_profile is not None):
+            raise broken_rule(
+                "localhostProfile goes with type Localhost, and only with that", "localhostProfile"
+            )
+        return self
 
 
 class SecurityContext(Input):
     """What the contract lets owners say about a container's privileges."""
 
-    allow_privilege_escalation: bool | None = None
+    allow_privilege_escalation: Flag | None = None
     capabilities: Capabilities | None = None
-    read_only_root_filesystem: bool | None = None
+    read_only_root_filesystem: Flag | None = None
     seccomp_profile: SeccompProfile | None = None
 
 
@@ -163,6 +153,46 @@ class ResourceRequest(Input):
     gpu_type: str | None = None
 
 
+class CodeVersion(Input):
+    """Which files an image is made of."""
+
+    catalog_id: str
+    catalog_version_id: str | None = None
+
+
+class CodeRef(Input):
+    """Where an image's source is."""
+
+    datarobot: CodeVersion | None = None
+    provider: str = "datarobot"
+    type: str = "datarobot"
+
+
+class ProvidedDockerfile(Input):
+    """The source has a Dockerfile of its own."""
+
+    source: Literal["provided"] = "provided"
+    path: str = "./Dockerfile"
+
+
+class GeneratedDockerfile(Input):
+    """The Dockerfile is made from an execution environment."""
+
+    source: Literal["generated"]
+    execution_environment_id: str | None = None
+    execution_environment_version_id: str | None = None
+    entrypoint: list[Text]
+
+
+class ImageBuildConfig(Input):
+    """How an image is built from source. Kept with the draft; no image is built here."""
+
+    code_ref: CodeRef | None = None
+    dockerfile: ProvidedDockerfile | GeneratedDockerfile | None = Field(
+        None, discriminator="source"
+    )
+
+
 class ContainerShape(Shape):
     """One container of an answer."""
 
@@ -177,7 +207,7 @@ class ContainerShape(Shape):
     liveness_probe: ProbeShape | None = None
     startup_probe: ProbeShape | None = None
     security_context: dict[str, Any] | None = None
-    image_build_config: None = None
+    image_build_config: ImageBuildConfig | None = None
     build: None = None
     routes: list[Route] | None = None
     resource_request: ResourceRequest | None = None
@@ -195,8 +225,9 @@ class ContainerShape(Shape):
             primary=container.primary,
             port=container.port,
             image_uri=container.image_uri,
+            image_build_config=maybe(container.image_build_config, ImageBuildConfig.model_validate),
             entrypoint=maybe(container.entrypoint, list),
-            environment_vars=tuple(_variable_shape(v) for v in container.environment),
+            environment_vars=tuple(variable_shape(v) for v in container.environment),
             readiness_probe=probe(container.readiness_probe),
             liveness_probe=probe(container.liveness_probe),
             startup_probe=probe(container.startup_probe),
@@ -211,30 +242,28 @@ class ContainerInput(Input):
 
     name: str | None = None
     description: str = ""
-    primary: bool | None = None
+    primary: Flag | None = None
     port: Port | None = None
-    image_uri: Annotated[str, Field(min_length=1)] | None = None
+    image_uri: ImageUri | None = None
     entrypoint: list[Text] | None = None
-    environment_vars: tuple[EnvironmentVar, ...] = ()
+    environment_vars: EnvironmentVars = ()
     readiness_probe: ProbeInput | None = None
     liveness_probe: ProbeInput | None = None
     startup_probe: ProbeInput | None = None
     security_context: SecurityContext | None = None
-    image_build_config: dict[str, Any] | None = None
+    image_build_config: ImageBuildConfig | None = None
     build: dict[str, Any] | None = Field(None, description="Set by servers; ignored here.")
     routes: Annotated[list[Route], Field(max_length=50)] | None = None
     resource_request: ResourceRequest | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.image_build_config is not None:
-            raise broken_rule(
-                "images are not built here: leave imageBuildConfig out, give imageUri"
-            )
-        if self.image_uri is None:
-            raise broken_rule("imageUri is required")
+        if self.image_uri is None and self.image_build_config is None:
+            raise broken_rule("imageUri is required, or imageBuildConfig", "imageUri")
         if self.entrypoint is not None and not (self.entrypoint and self.entrypoint[0]):
-            raise broken_rule("entrypoint needs at least a program; leave it out to have none")
+            raise broken_rule(
+                "entrypoint needs at least a program; leave it out to have none", "entrypoint"
+            )
         return self
 
     def to_model(self, *, primary: bool) -> Container:
@@ -245,8 +274,12 @@ class ContainerInput(Input):
             primary=primary,
             port=self.port,
             image_uri=self.image_uri,
+            image_build_config=maybe(
+                self.image_build_config,
+                lambda c: c.model_dump(mode="json", by_alias=True, exclude_none=True),
+            ),
             entrypoint=maybe(self.entrypoint, tuple),
-            environment=tuple(_variable(v) for v in self.environment_vars),
+            environment=tuple(variable_model(v) for v in self.environment_vars),
             readiness_probe=maybe(self.readiness_probe, ProbeInput.to_model),
             liveness_probe=maybe(self.liveness_probe, ProbeInput.to_model),
             startup_probe=maybe(self.startup_probe, ProbeInput.to_model),
@@ -280,18 +313,26 @@ class ContainerGroupInput(Input):
     def _check(self) -> Self:
         primaries = self._primaries()
         if self.containers and sum(primaries) != 1:
-            raise broken_rule(f"exactly one container must be primary, not {sum(primaries)}")
-        for container, primary in zip(self.containers, primaries, strict=True):
-            shown = container.name or container.image_uri
+            raise broken_rule(
+                f"exactly one container must be primary, not {sum(primaries)}", "containers"
+            )
+        names: set[str] = set()
+        for index, container in enumerate(self.containers):
+            primary, shown = primaries[index], container.name or container.image_uri
             if primary and container.port is None:
-                raise broken_rule(f"the primary container ({shown}) needs a port")
+                why = f"the primary container ({shown}) needs a port"
+                raise broken_rule(why, "containers", index, "port")
             if not primary and container.port is not None:
-                raise broken_rule(f"only the primary container may name a port, not {shown}")
+                why = f"only the primary container may name a port, not {shown}"
+                raise broken_rule(why, "containers", index, "port")
             if not primary and container.routes:
-                raise broken_rule(f"only the primary container may name routes, not {shown}")
-        names = [c.name for c in self.containers if c.name is not None]
-        if len(set(names)) != len(names):
-            raise broken_rule("container names must differ")
+                why = f"only the primary container may name routes, not {shown}"
+                raise broken_rule(why, "containers", index, "routes")
+            if container.name in names:
+                why = f"container names must differ, and {shown} comes twice"
+                raise broken_rule(why, "containers", index, "name")
+            if container.name is not None:
+                names.add(container.name)
         return self
 
     def _primaries(self) -> list[bool]:
@@ -305,34 +346,6 @@ class ContainerGroupInput(Input):
         return ContainerGroup(
             name=self.name, containers=tuple(c.to_model(primary=p) for c, p in pairs)
         )
-
-
-def _variable(variable: StringVar | CredentialVar | ApiKeyVar) -> EnvVar:
-    if isinstance(variable, StringVar):
-        return EnvVar(name=variable.name, value=variable.value)
-    if isinstance(variable, ApiKeyVar):
-        return EnvVar(source=variable.source, name=variable.name or "DATAROBOT_API_TOKEN")
-    return EnvVar(
-        source=variable.source,
-        name=variable.name,
-        credential_id=variable.dr_credential_id,
-        key=variable.key,
-    )
-
-
-def _variable_shape(variable: EnvVar) -> StringVar | CredentialVar | ApiKeyVar:
-    if variable.source == "string":
-        return StringVar.model_validate({"name": variable.name, "value": variable.value})
-    if variable.source == "api-key":
-        return ApiKeyVar.model_validate({"source": "api-key", "name": variable.name})
-    return CredentialVar.model_validate(
-        {
-            "source": "dr-credential",
-            "name": variable.name,
-            "drCredentialId": variable.credential_id,
-            "key": variable.key,
-        }
-    )
 
 
 def _resources(request: ResourceRequest) -> Resources:

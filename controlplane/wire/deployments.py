@@ -1,8 +1,11 @@
 """Deployments: v2.41's wrapper of a workload (its answers are ours to decide)."""
 
+from pydantic import Field
+
 from controlplane.model.states import Importance
 from controlplane.wire.base import Input, Name, Shape
 from controlplane.wire.people import UserShape
+from controlplane.wire.statistics import MetricsShape, PeriodShape
 
 
 class DeploymentInput(Input):
@@ -39,32 +42,17 @@ class DeploymentFormatted(Shape):
     updated_at: str
 
 
-class StatsPeriod(Shape):
-    """What the numbers cover. `start` null: since each gateway worker that reports now started."""
+class DeploymentMetrics(MetricsShape):
+    """Requests of the deployment's workload, by whichever URL they came."""
 
-    start: str | None
-    end: str | None
-
-
-class RequestMetrics(Shape):
-    """Requests of one workload over all gateway workers that report now."""
-
-    total_requests: int
-    requests_per_minute: float
-    concurrent_requests: int
-    queued_requests: int
-    server_errors: int
-    user_errors: int
-    refused_requests: int
-    aborted_requests: int
-    total_error_rate: float
-    server_error_rate: float
-    user_error_rate: float
-    cold_starts: int
+    queued_requests: int = Field(description="That wait in the gateway now.")
+    refused_requests: int = Field(description="Answered by the gateway itself; part of the errors.")
+    aborted_requests: int = Field(description="A side vanished; no errors.")
+    cold_starts: int = Field(description="Requests that found no replica ready.")
 
 
-class RequestStats(Shape):
+class DeploymentStats(Shape):
     """Answer of `stats`."""
 
-    period: StatsPeriod
-    metrics: RequestMetrics
+    period: PeriodShape
+    metrics: DeploymentMetrics

@@ -11,6 +11,7 @@ runtime in answers       also `replicaCount`, `autoscaling`      groups only
                          at the top
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -32,6 +33,7 @@ def family_of(path: str) -> Family:
 
 
 _NEW_STATES: Final[dict[ProtonState, str]] = {
+    ProtonState.INITIALIZING: "launching",
     ProtonState.WARMING: "running",
     ProtonState.DRAINING: "running",
 }
@@ -39,6 +41,8 @@ _OLD_STATES: Final[dict[ProtonState, str]] = {
     **_NEW_STATES,
     ProtonState.PROVISIONING: "initializing",
     ProtonState.LAUNCHING: "initializing",
+    ProtonState.INITIALIZING: "initializing",
+    ProtonState.INTERRUPTED: "submitted",
     ProtonState.SUSPENDED: "running",
     ProtonState.TERMINATED: "stopped",
 }
@@ -52,6 +56,20 @@ def workload_status(state: ProtonState, family: Family) -> str:
     """
     table = _OLD_STATES if family is Family.OLD else _NEW_STATES
     return table.get(state, state.value)
+
+
+def states_called(words: Collection[str], family: Family) -> frozenset[ProtonState]:
+    """The states that a filter means: those that the family calls so, and those called so inside.
+
+    `initializing` is v2.41's word for the way up, in the new family's filters too.
+    """
+    return frozenset(
+        state
+        for state in ProtonState
+        if state.value in words
+        or workload_status(state, family) in words
+        or ("initializing" in words and workload_status(state, Family.OLD) == "initializing")
+    )
 
 
 def artifact_status(status: str, family: Family) -> str:

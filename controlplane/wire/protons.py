@@ -2,6 +2,8 @@
 
 from typing import Final, Self
 
+from pydantic import Field
+
 from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import Replica
 from controlplane.wire.base import Shape, maybe_timestamp, timestamp
@@ -38,6 +40,17 @@ class OverallStatus(Shape):
     last_updated: str | None
 
 
+class LastState(Shape):
+    """How a container that was started again had ended."""
+
+    status: str
+    reason: str | None
+    exit_code: int | None
+    message: str | None
+    started_at: str | None
+    finished_at: str | None
+
+
 class ContainerStatus(Shape):
     """What one container of a replica does."""
 
@@ -47,8 +60,10 @@ class ContainerStatus(Shape):
     restart_count: int
     started_at: str | None
     image: str | None
+    reason: str | None = Field(description="Why it is not ready, in one word.")
     exit_code: int | None
     message: str | None
+    last_state: LastState | None
 
 
 class ReplicaStatus(Shape):
@@ -100,11 +115,26 @@ class ReplicaStatus(Shape):
                     restart_count=replica.restart_count,
                     started_at=maybe_timestamp(replica.started_at),
                     image=image,
+                    reason=None if ready else replica.phase,
                     exit_code=replica.exit_code,
                     message=replica.message or None,
+                    last_state=_last_state(replica),
                 )
             ],
         )
+
+
+def _last_state(replica: Replica) -> LastState | None:
+    if not replica.restart_count or replica.exit_code is None:
+        return None
+    return LastState(
+        status="terminated",
+        reason="Error" if replica.exit_code else "Completed",
+        exit_code=replica.exit_code,
+        message=None,
+        started_at=None,
+        finished_at=None,
+    )
 
 
 class StatusSnapshot(Shape):
@@ -117,7 +147,11 @@ class StatusSnapshot(Shape):
 
 _POD_STATUS: Final[dict[ReplicaPhase, str]] = {
     ReplicaPhase.PENDING: "pending",
+    ReplicaPhase.PROVISIONING: "pending",
     ReplicaPhase.LAUNCHING: "pending",
+    ReplicaPhase.RESTARTING: "running",
+    ReplicaPhase.INTERRUPTED: "failed",
+    ReplicaPhase.LOST: "unknown",
     ReplicaPhase.READY: "running",
     ReplicaPhase.UNREADY: "running",
     ReplicaPhase.DRAINING: "running",
@@ -127,6 +161,9 @@ _POD_STATUS: Final[dict[ReplicaPhase, str]] = {
 _CONTAINER_STATUS: Final[dict[ReplicaPhase, str]] = {
     **dict.fromkeys(ReplicaPhase, "running"),
     ReplicaPhase.PENDING: "waiting",
-    ReplicaPhase.LAUNCHING: "running",
+    ReplicaPhase.PROVISIONING: "waiting",
+    ReplicaPhase.RESTARTING: "waiting",
+    ReplicaPhase.INTERRUPTED: "terminated",
+    ReplicaPhase.LOST: "unknown",
     ReplicaPhase.FAILED: "terminated",
 }

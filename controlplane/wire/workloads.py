@@ -8,7 +8,10 @@ from controlplane.model.states import Importance
 from controlplane.wire.artifacts import ArtifactInput, ArtifactSummary
 from controlplane.wire.base import Input, Name, Shape, broken_rule
 from controlplane.wire.people import UserShape
+from controlplane.wire.replacements import ReplacementFormatted
 from controlplane.wire.runtime import OldRuntimeShape, RuntimeInput, RuntimeShape
+from controlplane.wire.statistics import RequestStatsShape
+from controlplane.wire.tags import TagShape, TagsInput
 from controlplane.wire.traffic import TrafficInput, TrafficShape
 
 ObjectIdText = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
@@ -24,6 +27,7 @@ class WorkloadInput(Input):
     importance: Importance = Importance.LOW
     runtime: RuntimeInput | None = None
     traffic: TrafficInput | None = None
+    tags: TagsInput | None = None
     use_case_id: ObjectIdText | None = None
 
     @model_validator(mode="after")
@@ -49,12 +53,14 @@ class WorkloadPatch(Input):
     description: str | None = None
     importance: Importance | None = None
     traffic: TrafficInput | None = None
+    tags: TagsInput | None = None
 
 
 class SettingsInput(Input):
     """Body of PATCH settings: the whole runtime, not a part of it."""
 
     runtime: RuntimeInput
+    replacement: Any = Field(None, description="Read-only; ignored.")
 
 
 class Empty(Input):
@@ -98,14 +104,25 @@ class WorkloadFormatted(Shape):
     proton_id: str | None
     runtime: OldRuntimeShape | RuntimeShape | None
     traffic: TrafficShape | None = Field(description="An extension: how its requests are treated.")
-    replacement: dict[str, Any] | None = None
-    request_stats: dict[str, Any] | None = None
-    last_response: str | None = None
+    replacement: ReplacementFormatted | None = Field(
+        description="The one under way, or the last one if it failed."
+    )
+    request_stats: RequestStatsShape | None = Field(
+        default=None, description="In lists with `serviceStats=true`; null for consumers."
+    )
+    last_response: str | None = Field(
+        default=None,
+        description="When a replica answered last; null: never since the statistics were reset, or"
+        " not in this answer: it is in those of GET.",
+    )
     use_case_id: str | None
+    expires_at: str | None = Field(
+        description="An extension: when a workload on a draft artifact is removed; null: never."
+    )
     creator: UserShape | None
     owners: list[UserShape]
     permissions: list[str]
-    tags: tuple[dict[str, str], ...] = ()
+    tags: tuple[TagShape, ...]
     created_at: str
     updated_at: str
 
@@ -122,27 +139,4 @@ class SettingsFormatted(Shape):
     """A workload's settings."""
 
     runtime: OldRuntimeShape | RuntimeShape
-    replacement: dict[str, Any] | None = None
-
-
-class SettingsChange(Shape):
-    """Answer of PATCH settings, in the contract's Replacement form (2.10)."""
-
-    id: str
-    name: str
-    workload_id: str
-    user_id: str
-    tenant_id: str | None = None
-    candidate_artifact_id: str
-    candidate_proton_ids: list[str]
-    previous_proton_ids: list[str] | None
-    config: dict[str, Any] | None = None
-    runtime: OldRuntimeShape | RuntimeShape
-    status: str
-    strategy: str
-    message: str | None
-    switched_at: str | None
-    is_deleted: bool = False
-    deleted_at: str | None = None
-    created_at: str
-    updated_at: str
+    replacement: ReplacementFormatted | None

@@ -39,6 +39,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 UNAUTHENTICATED: Final = Answer(401, "unauthenticated", "Invalid API key")
 FORBIDDEN: Final = Answer(403, "forbidden", "You have no role on this workload: ask its owner.")
+FORBIDDEN_TOKEN: Final = Answer(
+    403, "forbidden", "This token may not invoke this workload: its scope or its list excludes it."
+)
 NO_ROUTE: Final = Answer(404, "no_route", "There is no such workload at this invoke URL.")
 NO_INVOKE_URL: Final = Answer(
     404,

@@ -5,8 +5,6 @@ advanced at every change, so an average over any window is a difference of two i
 by time, whatever happened in between.
 """
 
-from collections.abc import Mapping
-from itertools import accumulate
 from typing import Final
 
 CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "refused", "aborted")
@@ -26,32 +24,13 @@ def bucket(seconds: float) -> int:
     """Index of the log-linear histogram bucket for a duration.
 
     Values below 32 us have a bucket per microsecond; above, every power of two is cut in 32.
+    `controlplane.model.histograms` reads what is counted under these indices.
     """
     micros = int(seconds * 1e6)
     bits = micros.bit_length() - _SUB_BITS - 1
     if bits <= 0:
         return max(micros, 0)
     return (bits << _SUB_BITS) + (micros >> bits)
-
-
-def bucket_middle_s(index: int) -> float:
-    """The duration in the middle of a bucket: the inverse of `bucket` within 1.6 %."""
-    bits = max((index >> _SUB_BITS) - 1, 0)
-    low = (index - (bits << _SUB_BITS)) << bits
-    return (low + (1 << bits) / 2) / 1e6
-
-
-def quantile_s(histogram: Mapping[int, int], q: float) -> float | None:
-    """The `q` quantile (0 to 1) of a histogram in seconds; None when it is empty."""
-    total = sum(histogram.values())
-    if not total:
-        return None
-    rank = q * (total - 1)
-    indices = sorted(histogram)
-    up_to = accumulate(histogram[index] for index in indices)
-    return bucket_middle_s(
-        next(index for index, seen in zip(indices, up_to, strict=True) if seen > rank)
-    )
 
 
 class LoadMeter:
@@ -67,6 +46,7 @@ class LoadMeter:
         "load_seconds",
         "queued",
         "queued_seconds",
+        "refused_user",
         "response_seconds",
         "response_time",
         "started",
@@ -78,6 +58,7 @@ class LoadMeter:
         self.workload_id = workload_id
         self.started = 0
         self.finished = [0] * len(CLASSES)
+        self.refused_user = 0
         self.in_flight = 0
         self.queued = 0
         self.load_seconds = 0.0

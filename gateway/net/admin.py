@@ -16,7 +16,8 @@ from controlplane import __version__
 from controlplane.store.client import Store
 from gateway.core.health import EJECTED
 from gateway.core.load import CLASSES, LoadMeter, bucket
-from gateway.net.routes import ProtonRoute, Routes
+from gateway.net.endpoints import ProtonRoute
+from gateway.net.routes import Routes
 from gateway.net.worker import Worker
 
 DURATIONS_S = (

@@ -3,7 +3,7 @@
 import hashlib
 
 from controlplane.model.kinds import Record
-from controlplane.model.people import Token, User
+from controlplane.model.people import Scope, Token, User
 from controlplane.store.watch import Mirror
 from gateway.net.worker import Worker
 
@@ -17,13 +17,54 @@ _MAX_CREDENTIAL_BYTES = 256
 class Identity:
     """Who calls, by token."""
 
-    __slots__ = ("admin", "expires_at", "line", "user_id")
+    __slots__ = (
+        "admin",
+        "expires_at",
+        "key",
+        "limited",
+        "line",
+        "rules",
+        "user_id",
+        "workload_ids",
+    )
 
-    def __init__(self, *, user_id: str, admin: bool, expires_at: float | None) -> None:
+    def __init__(
+        self,
+        *,
+        user_id: str,
+        admin: bool,
+        expires_at: float | None,
+        invokes: bool = True,
+        workload_ids: tuple[str, ...] = (),
+    ) -> None:
+        """Describe who holds a token.
+
+        Args:
+            user_id: The token's user.
+            admin: Whether they own everything.
+            expires_at: When the token ends, epoch seconds; None: never.
+            invokes: Whether it may be used at invoke URLs at all.
+            workload_ids: The only workloads it may be used for; empty: all.
+        """
+        limited = not invokes or bool(workload_ids)
         self.user_id = user_id
-        self.admin = admin
+        self.rules = admin
+        """Owner of everything, within the token's limits."""
+        self.admin = admin and not limited
+        """The same without limits: nothing else needs to be asked."""
+        self.key = "" if limited else user_id
+        """What is looked for among those who may invoke; a limited token's is never there."""
+        self.limited = limited
+        self.workload_ids = workload_ids if invokes else ()
         self.expires_at = expires_at
-        self.line = b"X-DataRobot-User-Id: " + user_id.encode()
+        self.line = b"X-DataRobot-User-Id: " + user_id.encode() + b"\r\n"
+
+
+def stranger(address: str) -> Identity:
+    """Somebody without a token, where a path needs none. Applications are told of no user."""
+    identity = Identity(user_id=f"anonymous {address}", admin=False, expires_at=None, invokes=False)
+    identity.line = b""
+    return identity
 
 
 class Callers:
@@ -66,10 +107,12 @@ class Callers:
         self._identities = {
             token.digest: Identity(
                 user_id=token.user_id,
-                admin=users[token.user_id].admin,
+                admin=user.admin,
                 expires_at=token.expires_at,
+                invokes=token.scope is not Scope.READ,
+                workload_ids=token.workload_ids,
             )
             for token in self._mirror.all(Token).values()
-            if token.user_id in users
+            if (user := users.get(token.user_id)) is not None and not user.disabled
         }
         self._credentials.clear()

@@ -12,8 +12,8 @@ from gateway.net.tls import reason, upstream_context
 from gateway.net.upstream import UpstreamProtocol
 
 if TYPE_CHECKING:
+    from gateway.net.endpoints import Endpoint
     from gateway.net.flow import Exchange
-    from gateway.net.routes import Endpoint
     from gateway.net.worker import Worker
 
 _OUR_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

@@ -8,10 +8,13 @@ from gateway.core.answers import Answer
 from gateway.core.balancing import by_weight, least_of_two
 from gateway.core.health import EJECTED
 from gateway.core.messages import RequestHead
+from gateway.core.open_paths import DISABLED, OPTIONAL, REQUIRED
 from gateway.core.quotas import Refused
 from gateway.core.routing import Target
+from gateway.net.callers import stranger
 from gateway.net.connector import Connector
 from gateway.net.flow import Exchange
+from gateway.net.moving import another, move
 from gateway.net.outliers import Outliers
 from gateway.net.revival import Revival
 
@@ -21,8 +24,9 @@ if TYPE_CHECKING:
     from gateway.core.fairness import WaitingRoom
     from gateway.net.callers import Identity
     from gateway.net.downstream import DownstreamProtocol
+    from gateway.net.endpoints import Endpoint, ProtonRoute, WorkloadRoute
     from gateway.net.policies import Policy
-    from gateway.net.routes import Endpoint, ProtonRoute, Routes, WorkloadRoute
+    from gateway.net.routes import Routes
     from gateway.net.upstream import UpstreamProtocol
     from gateway.net.worker import Worker
 
@@ -77,7 +81,9 @@ class Dispatcher:
                     request_id,
                 )
             return None
-        identity = self.routes.callers.authenticate(head.authorization or head.api_key)
+        credential = head.authorization or head.api_key
+        known = self.routes.callers.authenticate(credential)
+        identity = known or self._stranger(client, target, credential)
         if identity is None:
             client.refuse(head, answers.UNAUTHENTICATED, request_id)
             return None
@@ -94,11 +100,11 @@ class Dispatcher:
                 proton = session.endpoint.proton
         if head.traceparent is None:
             # One number for both: a log line leads to the trace. Flags 00: nobody sampled it yet.
-            outgoing = b"%bX-Request-Id: %b\r\ntraceparent: 00-%b-%b-00\r\n%b%b\r\n\r\n" % (
+            outgoing = b"%bX-Request-Id: %b\r\ntraceparent: 00-%b-%b-00\r\n%b%b\r\n" % (
                 head.prefix, request_id, trace, trace[16:], client.peer_lines(head), identity.line,
             )  # fmt: skip
         else:
-            outgoing = b"%bX-Request-Id: %b\r\n%b%b\r\n\r\n" % (
+            outgoing = b"%bX-Request-Id: %b\r\n%b%b\r\n" % (
                 head.prefix, request_id, client.peer_lines(head), identity.line,
             )  # fmt: skip
         worker.exchanges += 1
@@ -110,7 +116,22 @@ class Dispatcher:
         if session is not None:
             exchange.session = session
             exchange.outgoing = session.stripped(outgoing)
+        spans = worker.spans
+        if spans is not None and (head.traceparent is not None or worker.trace_ratio):
+            spans.begin(exchange, trace)
         return exchange
+
+    def _stranger(
+        self, client: "DownstreamProtocol", target: Target, credential: bytes | None
+    ) -> "Identity | None":
+        """Who calls without a valid token, if the path needs none; None: nobody may."""
+        routes = self.routes
+        workload_id = routes.deployments.get(target.id, b"") if target.deployment else target.id
+        route = routes.workloads.get(workload_id)
+        auth = REQUIRED if route is None else route.auth(target.path)
+        if auth == DISABLED or (auth == OPTIONAL and credential is None):
+            return stranger(client.peer)
+        return None
 
     def _proton(self, target: Target, identity: "Identity") -> "ProtonRoute | Answer":
         routes = self.routes
@@ -118,8 +139,10 @@ class Dispatcher:
         route = routes.workloads.get(workload_id)
         if route is None:
             return answers.NO_ROUTE
-        if not identity.admin and identity.user_id not in route.invokers:
-            return answers.FORBIDDEN
+        if not identity.admin and identity.key not in route.invokers:
+            refusal = route.refusal(identity)
+            if refusal is not None and route.auth(target.path) == REQUIRED:
+                return refusal
         if target.pin is not None:
             return route.by_id.get(target.pin) or answers.NO_PROTON
         return by_weight(route.protons, self.worker.random) or _without_weights(route)
@@ -240,7 +263,9 @@ class Dispatcher:
                 exchange.assign(endpoint, self.worker.monotonic())
 
     def progress(self, proton: "ProtonRoute") -> None:
-        """The proton's endpoints or state changed."""
+        """The proton's endpoints, weight or state changed."""
+        if proton.room.size and not proton.weight:
+            self._move_waiting(proton)
         if proton.refusal is not None:
             for exchange in list(proton.room):
                 exchange.refuse(proton.refusal)
@@ -248,6 +273,22 @@ class Dispatcher:
             self.pump(proton)
             if proton.room.size and not proton.ready:
                 self._waits(proton)
+
+    def _move_waiting(self, proton: "ProtonRoute") -> None:
+        """Those who wait for a proton that gets no traffic go on to one that does."""
+        worker = self.worker
+        route = self.routes.workloads.get(proton.workload_id.encode())
+        minute = int(worker.wall()) // 60
+        for exchange in list(proton.room):
+            other = another(exchange, route, worker.random)
+            if other is None:
+                continue
+            now_s = worker.monotonic()
+            held_bytes = proton.room.leave(exchange.caller, exchange)
+            move(exchange, other, now_s=now_s, minute=minute)
+            other.room.enter(exchange.caller, exchange, held_bytes=held_bytes)
+            self._waits(other)
+            self.pump(other)
 
     def _waits(self, proton: "ProtonRoute") -> None:
         """Somebody waits: others are told who can do something about it."""
@@ -263,6 +304,11 @@ class Dispatcher:
             lost: The endpoint that failed it: another one is tried first, where there is one.
         """
         exchange.client.await_connection()
+        worker = self.worker
+        route = self.routes.workloads.get(exchange.proton.workload_id.encode())
+        other = another(exchange, route, worker.random)
+        if other is not None:
+            move(exchange, other, now_s=worker.monotonic(), minute=int(worker.wall()) // 60)
         proton = exchange.proton
         if proton.refusal is not None:
             exchange.refuse(proton.refusal)
@@ -331,5 +377,12 @@ class Dispatcher:
 
 
 def _without_weights(route: "WorkloadRoute") -> "ProtonRoute | Answer":
-    """A workload whose protons all have weight 0, or none at all."""
-    return route.protons[0] if route.protons else answers.STOPPED
+    """A workload whose protons all refuse or have weight 0: the one that should have most says why.
+
+    Or it has none at all.
+    """
+    return max(route.protons, key=_share, default=None) or answers.STOPPED
+
+
+def _share(proton: "ProtonRoute") -> int:
+    return proton.share

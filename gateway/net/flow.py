@@ -14,14 +14,15 @@ from gateway.core.load import ABORTED, REFUSED, UPGRADED
 from gateway.core.messages import BODY_CHUNKED, BODY_NONE, RequestHead, ResponseHead
 from gateway.core.retries import RetryBudget, Verdict, after_loss, given_up
 from gateway.net.access_log import Line, path_of
-from gateway.net.routes import close_idle
+from gateway.net.endpoints import close_idle
 
 if TYPE_CHECKING:
     from gateway.core.quotas import Usage
     from gateway.net.dispatcher import Dispatcher
     from gateway.net.downstream import DownstreamProtocol
-    from gateway.net.routes import Endpoint, ProtonRoute
+    from gateway.net.endpoints import Endpoint, ProtonRoute
     from gateway.net.sessions import Session
+    from gateway.net.spans import Span
     from gateway.net.upstream import UpstreamProtocol
 
 _SERVER_ERROR = 500
@@ -40,7 +41,8 @@ class Exchange:
         one attempt     endpoint, upstream, sent, sent_s
         request         outgoing (head and body so far, while a repeat is possible), body_done
         response        status, client_chunked, reusable, bytes_out
-        by settings     session (affinity), usage (quota); None where the workload has none
+        by settings     session (affinity), usage (quota); None where the workload has none;
+                        span (tracing); None where nobody samples the request
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class Exchange:
         "sent",
         "sent_s",
         "session",
+        "span",
         "started_s",
         "status",
         "upstream",
@@ -110,6 +113,7 @@ class Exchange:
         self.reusable = True
         self.bytes_out = 0
         self.session: Session | None = None
+        self.span: Span | None = None
         self.usage: Usage | None = None
 
     # ---- towards the replica
@@ -368,6 +372,8 @@ class Exchange:
             upstream.abort()
         self.status = answer.status
         self.code = answer.code
+        if answer.status < _SERVER_ERROR:
+            self.proton.meter.refused_user += 1
         self._end(REFUSED, Event.REFUSED, self._now_s())
         if answer is answers.QUEUE_FULL or answer is answers.COLD_START_TIMEOUT:
             retry_after = answers.retry_after_s(cold_start_p90_s=self.proton.cold_start_p90_s)
@@ -423,6 +429,8 @@ class Exchange:
         if ending < REFUSED and ending != UPGRADED:
             meter.time(elapsed_s)
         worker.exchanges -= 1
+        if self.span is not None:
+            self.span.end(self, ending, elapsed_s)
         log = worker.access_log
         failed = ending >= REFUSED or self.status >= _SERVER_ERROR
         if (failed or log.mode == "all") and log.wants(worker.random, failed=failed):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.core.health import Health, Sign, after_sign, eject_for_s
 
 if TYPE_CHECKING:
-    from gateway.net.routes import Endpoint, ProtonRoute
+    from gateway.net.endpoints import Endpoint, ProtonRoute
 
 
 class Outliers:

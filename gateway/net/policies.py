@@ -9,7 +9,7 @@ from gateway.core.quotas import QuotaBook
 from gateway.net.sessions import Sessions
 
 if TYPE_CHECKING:
-    from gateway.net.routes import ProtonRoute
+    from gateway.net.endpoints import ProtonRoute
 
 
 class Policy:

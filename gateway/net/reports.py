@@ -11,7 +11,8 @@ from controlplane.model.reports import LoadReport, ProtonLoad
 from controlplane.store.client import Store
 from controlplane.store.errors import StoreError
 from gateway.core.load import CLASSES
-from gateway.net.routes import ProtonRoute, Routes
+from gateway.net.endpoints import ProtonRoute
+from gateway.net.routes import Routes
 from gateway.net.usage import UsageTeller
 from gateway.net.worker import Worker
 
@@ -149,6 +150,7 @@ def _proton_load(proton: ProtonRoute, now_s: float) -> ProtonLoad:
         workload_id=meter.workload_id,
         started=meter.started,
         finished={name: n for name, n in zip(CLASSES, meter.finished, strict=True) if n},
+        refused_user=meter.refused_user,
         in_flight=meter.in_flight,
         queued=meter.queued,
         load_seconds=meter.load_seconds,
@@ -157,5 +159,6 @@ def _proton_load(proton: ProtonRoute, now_s: float) -> ProtonLoad:
         bytes_in=meter.bytes_in,
         bytes_out=meter.bytes_out,
         response_time=meter.response_time,
+        response_seconds=meter.response_seconds,
         starts_by_minute=meter.starts_by_minute,
     )

@@ -13,8 +13,8 @@ from gateway.core.health import EJECTED, Sign
 
 if TYPE_CHECKING:
     from gateway.net.connector import Connector
+    from gateway.net.endpoints import ProtonRoute
     from gateway.net.outliers import Outliers
-    from gateway.net.routes import ProtonRoute
 
 _FIRST_S = 0.05
 

@@ -1,169 +1,25 @@
-"""Where requests may go: workloads, protons and endpoints, kept fresh by the store.
-
-A request reads one `WorkloadRoute`, which is never changed but replaced as a whole. What lives
-longer than a route (an endpoint's slots and idle connections, a proton's queue and counters) are
-objects that successive routes share.
-"""
+"""Where requests may go: workloads, protons and endpoints, kept fresh by the store."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from controlplane.model.kinds import Record
 from controlplane.model.people import Token, User
-from controlplane.model.states import INVOKING_ROLES, ROUTABLE, Desired
+from controlplane.model.states import INVOKING_ROLES, ROUTABLE, Desired, effective_roles
 from controlplane.model.workloads import Deployment, Proton, Replica, Scale, Workload
 from controlplane.store.watch import Change, Mirror
-from gateway.core.affinity import token_of
-from gateway.core.answers import ERRORED, NO_ROUTE, STOPPED, Answer
+from gateway.core.answers import ERRORED, NO_ROUTE, STOPPED
 from gateway.core.balancing import replica_limit, share_of_limit
-from gateway.core.fairness import WaitingRoom
-from gateway.core.health import Health
-from gateway.core.load import LoadMeter
-from gateway.core.overload import UNLIMITED, allowed
-from gateway.core.retries import RetryBudget
+from gateway.core.open_paths import open_paths
+from gateway.core.overload import allowed
 from gateway.net.callers import PEOPLE, Callers
-from gateway.net.policies import Policies, Policy
+from gateway.net.endpoints import Endpoint, ProtonRoute, WorkloadRoute, close_idle
+from gateway.net.policies import Policies
 from gateway.net.worker import Worker
-
-if TYPE_CHECKING:
-    from gateway.net.flow import Exchange
-    from gateway.net.upstream import UpstreamProtocol
 
 KINDS: tuple[type[Record], ...] = (User, Token, Workload, Deployment, Proton, Replica, Scale)
 """What a gateway watches."""
 
 _MAX_RETIRED = 1_000
-
-
-class Endpoint:
-    """A replica's address, its slots and its idle connections, in this worker."""
-
-    __slots__ = (
-        "capacity",
-        "failures",
-        "health",
-        "host",
-        "idle",
-        "in_flight",
-        "limit",
-        "port",
-        "proton",
-        "replica_id",
-        "routable",
-        "strikes",
-        "token",
-        "troubled",
-    )
-
-    def __init__(
-        self, replica_id: str, host: str, port: int, *, limit: int, proton: "ProtonRoute"
-    ) -> None:
-        self.replica_id = replica_id
-        self.token = token_of(replica_id)
-        """What stands for it in session cookies and headers."""
-        self.proton = proton
-        self.host = host
-        self.port = port
-        self.capacity = limit
-        """Most requests at once when it is well."""
-        self.limit = limit
-        """Most requests at once now."""
-        self.in_flight = 0
-        self.routable = False
-        self.health = Health.READY
-        self.failures = 0
-        """Ejections since it last answered."""
-        self.strikes = 0
-        self.troubled = False
-        """Not well, or with strikes: its next answer is news."""
-        self.idle: list[UpstreamProtocol] = []
-
-    def settle(self) -> None:
-        """Recompute `limit`: on probation one request at a time tells enough."""
-        self.limit = min(1, self.capacity) if self.health is Health.PROBATION else self.capacity
-
-    def forgive(self) -> None:
-        """It is another life of the replica: what was held against it does not count."""
-        self.health = Health.READY
-        self.failures = 0
-        self.strikes = 0
-        self.troubled = False
-        self.settle()
-
-
-class ProtonRoute:
-    """One proton: its ready endpoints, its queue, its counters."""
-
-    __slots__ = (
-        "budget",
-        "by_token",
-        "cold_start_p90_s",
-        "endpoints",
-        "exchanges_allowed",
-        "id",
-        "max_body_bytes",
-        "meter",
-        "policy",
-        "queued_bytes_allowed",
-        "ready",
-        "refusal",
-        "request_timeout_s",
-        "room",
-        "tls",
-        "weight",
-        "workload_id",
-    )
-
-    def __init__(self, proton_id: str, workload_id: str, *, now_s: float) -> None:
-        self.id = proton_id
-        self.workload_id = workload_id
-        self.weight = 0
-        self.endpoints: dict[str, Endpoint] = {}
-        self.ready: tuple[Endpoint, ...] = ()
-        """Routable and not ejected."""
-        self.by_token: dict[bytes, Endpoint] = {}
-        """The same, by what sessions call them."""
-        self.room: WaitingRoom[Exchange, Endpoint] = WaitingRoom()
-        """Those that wait for a slot; callers take turns."""
-        self.meter = LoadMeter(workload_id, now_s=now_s)
-        self.budget: RetryBudget | None = None
-        """How many repeats its traffic may cause; made with the first."""
-        self.refusal: Answer | None = None
-        """Why requests are refused at once: stopped or errored."""
-        self.cold_start_p90_s: float | None = None
-        self.tls = False
-        """Its replicas' port speaks TLS."""
-        self.policy: Policy | None = None
-        """Quotas and affinity of the workload; most have neither."""
-        self.max_body_bytes = 0
-        """Largest request body; 0: no limit."""
-        self.request_timeout_s = 0.0
-        """Longest time of a request, not of a tunnel; 0: no limit."""
-        self.exchanges_allowed = UNLIMITED
-        """With more live exchanges than this in the worker, requests of this importance go."""
-        self.queued_bytes_allowed = UNLIMITED
-        """The same for the memory of requests that wait."""
-
-    def refresh(self) -> None:
-        """Recompute `ready` from the endpoints."""
-        self.ready = tuple(
-            e for e in self.endpoints.values() if e.routable and e.health is not Health.EJECTED
-        )
-        self.by_token = {endpoint.token: endpoint for endpoint in self.ready}
-
-
-class WorkloadRoute:
-    """One workload as requests see it. Immutable: changes make a new one."""
-
-    __slots__ = ("by_id", "id", "invokers", "protons")
-
-    def __init__(
-        self, workload_id: str, protons: tuple[ProtonRoute, ...], invokers: frozenset[str]
-    ) -> None:
-        self.id = workload_id
-        self.protons = protons
-        self.by_id = {proton.id.encode(): proton for proton in protons}
-        self.invokers = invokers
 
 
 class Routes:
@@ -185,6 +41,8 @@ class Routes:
         self._protons_of: dict[str, set[str]] = {}
         self._proton_of_replica: dict[str, str] = {}
         self.policies = Policies(worker.settings)
+        self._gone: list[ProtonRoute] = []
+        """Protons whose record is gone since the last refresh."""
         self._early: dict[str, dict[str, Replica]] = {}
         """Replicas that became known before their proton."""
         self.on_progress: Callable[[ProtonRoute], None] = _nothing
@@ -230,10 +88,13 @@ class Routes:
             self._refresh_proton(proton_id)
         for workload_id in workloads:
             self._refresh_workload(workload_id)
+        gone, self._gone = self._gone, []
+        for proton in gone:
+            self.on_progress(proton)
         for proton_id in protons:
-            proton = self.protons.get(proton_id)
-            if proton is not None:
-                self.on_progress(proton)
+            found = self.protons.get(proton_id)
+            if found is not None:
+                self.on_progress(found)
 
     def _deployment_changed(self, deployment_id: str, record: Record | None) -> None:
         key = deployment_id.encode()
@@ -261,7 +122,8 @@ class Routes:
         if not siblings:
             self._protons_of.pop(known.workload_id, None)
         known.refusal = NO_ROUTE
-        self.on_progress(known)
+        known.weight = 0
+        self._gone.append(known)
         del self.protons[proton_id]
         self._retire(known)
         for endpoint in known.endpoints.values():
@@ -323,7 +185,7 @@ class Routes:
         if proton is None or record is None:
             return
         scale = self._mirror.get(Scale, proton_id)
-        proton.weight = record.weight
+        proton.share = record.weight
         proton.tls = record.spec.speaks_tls()
         proton.cold_start_p90_s = scale.cold_start_p90_s if scale is not None else None
         if record.desired is Desired.STOPPED:
@@ -332,6 +194,7 @@ class Routes:
             proton.refusal = ERRORED
         else:
             proton.refusal = None
+        proton.weight = 0 if proton.refusal is not None else record.weight
         settings = self._worker.settings
         proton.exchanges_allowed = allowed(self._worker.max_exchanges, record.importance)
         proton.queued_bytes_allowed = allowed(settings.max_queued_bytes, record.importance)
@@ -355,17 +218,17 @@ class Routes:
             self.protons[proton_id] for proton_id in sorted(self._protons_of.get(workload_id, ()))
         )
         self.policies.apply(workload_id, record.traffic, protons)
-        invokers = {user for user, role in record.roles.items() if role in INVOKING_ROLES}
+        roles = effective_roles(record.roles, record.creator_id)
+        invokers = frozenset(user for user, role in roles.items() if role in INVOKING_ROLES)
         self.workloads[key] = WorkloadRoute(
-            workload_id, protons, frozenset(invokers | {record.creator_id})
+            workload_id, protons, invokers, open_paths([self._paths(p.id) for p in protons])
         )
 
-
-def close_idle(endpoint: Endpoint) -> None:
-    """Close an endpoint's idle connections."""
-    for upstream in endpoint.idle:
-        upstream.abort()
-    endpoint.idle.clear()
+    def _paths(self, proton_id: str) -> tuple[dict[str, str], ...]:
+        """What a proton's primary container says of its paths."""
+        record = self._mirror.get(Proton, proton_id)
+        primary = None if record is None else record.spec.primary()
+        return () if primary is None else primary.routes or ()
 
 
 def _nothing(_proton: ProtonRoute) -> None:

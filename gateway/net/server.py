@@ -18,6 +18,7 @@ from gateway.net.downstream import DownstreamProtocol
 from gateway.net.listeners import Listeners
 from gateway.net.reports import Reporter
 from gateway.net.routes import KINDS, Routes
+from gateway.net.spans import Spans
 from gateway.net.worker import Worker
 
 _DRAIN_LOOK_S = 0.02
@@ -89,6 +90,7 @@ class GatewayServer:
             reporter = Reporter(worker, routes, store)
             dispatcher = Dispatcher(worker, routes, loop, on_wait=reporter.wake)
             routes.load()
+            spans = self._spans(worker, store)
             admin = Admin(worker, routes, store)
             listeners = Listeners(
                 worker,
@@ -109,10 +111,26 @@ class GatewayServer:
                 await listeners.close()
                 await reporter.stop()
                 dispatcher.close()
+                if spans is not None:
+                    await spans.stop()
                 await admin.stop()
                 await mirror.stop()
                 worker.access_log.close()
             log.info("stopped")
+
+    def _spans(self, worker: Worker, store: Store) -> Spans | None:
+        """What records sampled requests; None where no telemetry is kept."""
+        if not self._all.telemetry.max_bytes:
+            return None
+        worker.spans = Spans(
+            store,
+            worker_id=worker.id,
+            ratio=self._settings.trace_sample_ratio,
+            wall=worker.wall,
+            random=worker.random,
+        )
+        worker.spans.start()
+        return worker.spans
 
     async def _drain(self, dispatcher: Dispatcher, listeners: Listeners, admin: Admin) -> None:
         settings, worker = self._settings, dispatcher.worker

@@ -9,8 +9,8 @@ from gateway.core.messages import RequestHead, ResponseHead
 from gateway.core.routing import DEPLOYMENTS, WORKLOADS, Target
 
 if TYPE_CHECKING:
+    from gateway.net.endpoints import Endpoint, ProtonRoute
     from gateway.net.flow import Exchange
-    from gateway.net.routes import Endpoint, ProtonRoute
 
 
 class Sessions:

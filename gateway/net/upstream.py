@@ -14,8 +14,8 @@ from gateway.core.framing import FramingError
 from gateway.core.messages import BODY_CHUNKED, BODY_FIXED, BODY_NONE, BODY_TO_CLOSE, ResponseHead
 
 if TYPE_CHECKING:
+    from gateway.net.endpoints import Endpoint
     from gateway.net.flow import Exchange
-    from gateway.net.routes import Endpoint
     from gateway.net.worker import Worker
 
 _HEAD = -1

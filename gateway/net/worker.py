@@ -16,6 +16,7 @@ from gateway.core.overload import connection_limit, exchange_limit
 from gateway.net.access_log import AccessLog, Line, path_of
 from gateway.net.clients import Clients
 from gateway.net.heads import Heads
+from gateway.net.spans import Spans
 from gateway.net.timings import Timings
 
 
@@ -40,8 +41,10 @@ class Worker:
         "random",
         "replaced",
         "settings",
+        "spans",
         "timings",
         "tls_failures",
+        "trace_ratio",
         "trusted",
         "wall",
     )
@@ -56,6 +59,9 @@ class Worker:
             Timings(settings) if settings.server_timing or settings.cold_start_header else None
         )
         """What answers say about their own making; None: nothing."""
+        self.spans: Spans | None = None
+        """Records sampled requests; None: nobody keeps telemetry."""
+        self.trace_ratio = settings.trace_sample_ratio
         self.monotonic = time.monotonic
         self.wall = time.time
         self.random = random.random

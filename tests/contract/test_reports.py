@@ -39,7 +39,14 @@ async def test_a_worker_that_falls_silent_is_no_longer_collected(store):
     async with asyncio.timeout(DEADLINE_S):
         while len(await store.collect_reports()) != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-    assert await store.link.call("HLEN", store.keys["reports"]) == 1
+    assert await store.link.call("HLEN", store.keys["reports"]) == 2, "it is still to be counted"
+
+
+async def test_a_report_that_nobody_has_counted_for_an_hour_is_forgotten(store):
+    long_ago = "1000 {}"
+    await store.link.call("HSET", store.keys["reports"], "w1", long_ago)
+    assert await store.collect_reports() == []
+    assert await store.link.call("HLEN", store.keys["reports"]) == 0
 
 
 async def test_starts_are_summed_over_workers_and_minutes(store, second):

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from autoscaler.reconcilers.base import SecretError
 from controlplane.model.artifacts import ArtifactSpec, Container, ContainerGroup, EnvVar, Probe
 from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import ContainerResources, GroupRuntime, Proton, Replica, Runtime
@@ -107,3 +108,22 @@ def ids() -> Callable[[], str]:
         return f"{count:024x}"
 
     return new_id
+
+
+class KnownSecrets:
+    """Knows some values; implements `Secrets`."""
+
+    def __init__(self, **values: str) -> None:
+        self.values = values
+
+    async def variables(self, workload_id: str, container: Container) -> dict[str, str]:
+        """The values of the variables that have none of their own.
+
+        Raises:
+            SecretError: One of them is not known.
+        """
+        wanted = [v.name or "" for v in container.environment if v.value is None]
+        for name in wanted:
+            if name not in self.values:
+                raise SecretError(f"Variable {name} comes from nowhere.")
+        return {name: self.values[name] for name in wanted}

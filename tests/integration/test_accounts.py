@@ -1,11 +1,13 @@
 import asyncio
 import hashlib
 
+import msgspec
 import pytest
 
 from controlplane import accounts
-from controlplane.model.people import Token, User
+from controlplane.model.people import Scope, Token, User
 from controlplane.store.client import Put
+from tests.unit.controlplane.lifecycle import worlds
 
 
 async def test_the_first_start_makes_an_owner_and_shows_the_token_once(store):
@@ -72,6 +74,34 @@ async def test_wrong_wishes_are_refused_with_the_remedy(store):
         await accounts.revoke_token(store, "tg_nothing")
     with pytest.raises(accounts.AccountError, match="name a token"):
         await accounts.revoke_token(store, " ")
+
+
+async def test_a_token_can_be_limited_to_a_scope_and_to_workloads(store):
+    await accounts.ensure_owner(store)
+    workload = worlds.workload()
+    await store.put(workload)
+    token, _ = await accounts.create_token(
+        store, name="t", scope=Scope.INVOKE, workload_ids=[workload.id]
+    )
+    assert (token.scope, token.workload_ids) == (Scope.INVOKE, (workload.id,))
+    await store.put(msgspec.structs.replace(workload, deleted_at=2.0))
+    for workload_id in (workload.id, "0" * 24):
+        with pytest.raises(accounts.AccountError, match=f"no workload {workload_id}"):
+            await accounts.create_token(store, name="t", workload_ids=[workload_id])
+
+
+async def test_a_disabled_user_gets_no_token(store):
+    await accounts.ensure_owner(store)
+    (held,) = await store.list(User)
+    await store.put(msgspec.structs.replace(held.record, disabled=True))
+    with pytest.raises(accounts.AccountError, match="disabled"):
+        await accounts.create_token(store, name="t")
+
+
+async def test_several_tokens_of_one_user_at_once_are_all_made(store):
+    await accounts.ensure_owner(store)
+    await asyncio.gather(*(accounts.create_token(store, name=f"t{n}") for n in range(4)))
+    assert len(await accounts.list_tokens(store)) == 5
 
 
 async def test_an_ambiguous_prefix_revokes_nothing(store):

@@ -54,8 +54,9 @@ def test_a_workload_from_its_creation_to_its_deletion(tidegate_up):
     [row] = json.loads(up.cli("top", "--json", "--interval", "0.3").stdout)
     assert (row["name"], row["started"], row["ready"]) == ("predictor", 2, 1)
 
-    logged = up.cli("logs", "predictor", "--prefix").stdout
-    assert "sample: listening on" in logged
+    for options in (["--prefix"], ["--prefix", "--local"]):
+        logged = up.cli("logs", "predictor", *options).stdout
+        assert "sample: listening on" in logged
     assert "predictor" in up.cli("workload", "list").stdout
     assert "1 ready" in up.cli("workload", "get", "predictor").stdout
     events = json.loads(up.cli("workload", "events", "predictor", "--json").stdout)
@@ -114,7 +115,8 @@ def test_a_service_that_cannot_start_is_explained_where_one_looks(tidegate_up):
     failed = up.cli("workload", "wait", "broken", code=1).stderr
     assert "'broken' is errored" in failed
     assert "no model file" in failed
-    assert "no model file" in up.cli("logs", "broken").stdout
+    wait_until(lambda: "no model file" in up.cli("logs", "broken").stdout, what="its last words")
+    assert "no model file" in up.cli("logs", "broken", "--local").stdout
     assert "errored" in up.cli("workload", "list").stdout
     refused = up.cli("invoke", "broken", "/", code=1).stderr
     assert "workload_errored" in refused
@@ -141,9 +143,23 @@ def test_artifacts_from_a_file_locked_run_and_deleted(tidegate_up, tmp_path):
     assert up.cli("invoke", "by-name", "/status/204").stdout == ""
     in_use = up.cli("artifact", "delete", "echo", code=1)
     assert in_use.stderr
+    cloned = json.loads(up.cli("artifact", "clone", "echo", "--name", "twin", "--json").stdout)
+    assert (cloned["status"], cloned["spec"]) == ("draft", made["spec"])
+    up.cli("artifact", "delete", "twin")
     up.cli("artifact", "create", "--name", "draft", "--entrypoint", SERVICE)
     up.cli("artifact", "delete", "draft")
     up.cli("artifact", "get", "draft", code=3)
+
+
+def test_a_draft_expires_until_it_is_promoted(tidegate_up):
+    up = tidegate_up(settings=FAST)
+    create(up, "quick", "--wait")
+    assert "expires" in up.cli("workload", "get", "quick").stdout
+    assert "locked as version 1" in up.cli("workload", "promote", "quick").stdout
+    assert "expires" not in up.cli("workload", "get", "quick").stdout
+    assert "is not a draft" in up.cli("workload", "promote", "quick", code=1).stderr
+    up.cli("workload", "delete", "quick", "--wait")
+    up.cli("workload", "get", "quick", code=3)
 
 
 def test_a_stream_is_printed_piece_by_piece(tidegate_up):
@@ -255,7 +271,7 @@ def test_top_is_live_on_a_terminal_and_ends_with_q(tidegate_up):
 def test_help_of_every_command_is_complete():
     listed = run_cli("--help").stdout
     for name in ("up", "demo", "config", "login", "token", "workload", "artifact", "invoke",
-                 "explain", "logs", "top"):  # fmt: skip
+                 "explain", "logs", "traces", "top"):  # fmt: skip
         assert name in listed
         assert run_cli(name, "--help").returncode == 0
     assert "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 timed out." in listed

@@ -16,6 +16,7 @@ from controlplane.model.sections import ApiSettings, Settings
 from controlplane.store.client import Put, Store
 from controlplane.store.ids import ObjectIds
 from controlplane.store.watch import Mirror
+from tests.integration.api.described import check_answer
 
 GATEWAY = "http://gateway.test:8080"
 BASE = "http://api.test:8081"
@@ -128,6 +129,7 @@ async def make_api(store: Store) -> AsyncIterator[MakeApi]:
                 transport=httpx2.ASGITransport(app, raise_app_exceptions=False),
                 base_url=BASE,
                 headers=headers,
+                event_hooks={"response": [check_answer]},
             )
             opened.append(made)
             return made

@@ -1,6 +1,7 @@
 import pytest
 
-from tests.integration.api.conftest import artifact_body, container
+from controlplane.model.sections import ApiSettings, Settings
+from tests.integration.api.conftest import GATEWAY, artifact_body, container
 
 PATHS = ["/api/v2/artifacts", "/api/v2/registry/artifacts"]
 LOCKED = {"/api/v2/artifacts": "locked", "/api/v2/registry/artifacts": "registered"}
@@ -172,3 +173,252 @@ async def test_repositories_are_listed(api):
     assert [r["name"] for r in backwards] == ["other", "Alpha"]
     assert (await api.owner.get(f"{path}?orderBy=updatedAt")).status_code == 200
     assert (await api.owner.get(f"{path}/{'0' * 24}")).status_code == 404
+
+
+async def test_generic_is_the_old_word_for_service(api):
+    made = await api.artifact(type="generic")
+    assert made["type"] == "service"
+    await api.artifact(type="agent")
+    for path in (*PATHS, "/api/v2/artifactRepositories"):
+        for word in ("generic", "service"):
+            found = (await api.owner.get(f"{path}?type={word}")).json()
+            assert found["totalCount"] == 1, path
+
+
+# -- clone ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("lock", [False, True])
+async def test_a_clone_is_a_new_draft_in_the_same_repository(api, path, slash, lock):
+    original = await api.artifact(description="d", lock=lock)
+    answer = await api.owner.post(f"{path}/{original['id']}/clone{slash}", json={"name": "twin"})
+    assert answer.status_code == 200, answer.text
+    clone = answer.json()
+    assert clone["id"] != original["id"]
+    assert (clone["name"], clone["status"], clone["version"]) == ("twin", "draft", None)
+    kept = ("description", "type", "artifactRepositoryId", "spec")
+    assert {key: clone[key] for key in kept} == {key: original[key] for key in kept}
+    locked = await api.owner.patch(f"/api/v2/artifacts/{clone['id']}", json={"status": "locked"})
+    assert locked.json()["version"] == (2 if lock else 1)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"name": ""}, {"name": "x" * 5001}, {"name": "n", "spec": {}}]
+)
+async def test_a_clone_needs_a_name_and_nothing_else(api, body):
+    original = await api.artifact()
+    answer = await api.owner.post(f"/api/v2/artifacts/{original['id']}/clone", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][0] == "body"
+
+
+async def test_somebody_elses_artifact_is_not_cloned(api):
+    original = await api.artifact()
+    _, stranger = await api.person("stranger")
+    path = f"/api/v2/artifacts/{original['id']}/clone"
+    assert (await stranger.post(path, json={"name": "n"})).status_code == 403
+    unknown = f"/api/v2/artifacts/{'0' * 24}/clone"
+    assert (await api.owner.post(unknown, json={"name": "n"})).status_code == 404
+
+
+# -- what may be inside -----------------------------------------------------------------------
+
+
+async def test_images_outside_the_lists_are_refused_wherever_they_are_named(make_api):
+    rules = ApiSettings(
+        gateway_url=GATEWAY,
+        image_validation=True,
+        image_allowlist="registry/*, old/*",
+        image_denylist="*:latest",
+    )
+    api = await make_api(Settings(api=rules))
+    fine = await api.artifact()
+    one = f"/api/v2/artifacts/{fine['id']}"
+
+    def body(image):
+        return artifact_body(
+            spec={"containerGroups": [{"containers": [container(imageUri=image)]}]}
+        )
+
+    for image in ("elsewhere/app:1", "registry/app:latest"):
+        for verb, path, content in (
+            ("POST", "/api/v2/artifacts", body(image)),
+            ("POST", "/api/v2/workloads", {"name": "w", "artifact": body(image)}),
+            ("PUT", one, body(image)),
+            ("PATCH", one, {"spec": body(image)["spec"]}),
+        ):
+            refused = await api.owner.request(verb, path, json=content)
+            assert refused.status_code == 422
+            told = {"detail": f"Image URI '{image}' is not permitted on this cluster."}
+            assert refused.json() == told
+    assert (await api.owner.get(one)).json() == fine
+    assert (await api.owner.get("/api/v2/workloads")).json()["totalCount"] == 0
+
+    stricter = await make_api(
+        Settings(
+            api=ApiSettings(gateway_url=GATEWAY, image_validation=True, image_denylist="registry/*")
+        )
+    )
+    cloned = await stricter.owner.post(f"{one}/clone", json={"name": "twin"})
+    assert cloned.status_code == 422
+    runs = await stricter.workload(artifactId=fine["id"])
+    assert runs["artifactId"] == fine["id"]
+
+
+async def test_only_admins_loosen_a_containers_security(api):
+    _, somebody = await api.person("somebody")
+    loose = container(securityContext={"capabilities": {"add": ["NET_ADMIN"]}})
+    body = artifact_body(spec={"containerGroups": [{"containers": [loose]}]})
+    refused = await somebody.post("/api/v2/artifacts", json=body)
+    assert refused.status_code == 403
+    assert "containers.0.securityContext.capabilities.add" in refused.json()["detail"]
+    assert (await api.owner.post("/api/v2/artifacts", json=body)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"port": 80}, [0, "containers", 0, "port"]),
+        ({"port": None}, [0, "containers", 0, "port"]),
+        ({"primary": False}, [0, "containers"]),
+        ({"imageUri": None}, [0, "containers", 0, "imageUri"]),
+        ({"imageUri": "a b"}, [0, "containers", 0, "imageUri"]),
+        ({"entrypoint": []}, [0, "containers", 0, "entrypoint"]),
+        ({"readinessProbe": {}}, [0, "containers", 0, "readinessProbe", "path"]),
+        (
+            {"securityContext": {"runAsUser": 1}},
+            [0, "containers", 0, "securityContext", "runAsUser"],
+        ),
+        ({"routes": [{"path": "/"}] * 51}, [0, "containers", 0, "routes"]),
+        ({"routes": [{"path": "x" * 1025}]}, [0, "containers", 0, "routes", 0, "path"]),
+    ],
+)
+@pytest.mark.parametrize("inline", [False, True])
+async def test_what_is_wrong_with_a_container_is_pointed_at(api, change, where, inline):
+    spec = {"containerGroups": [{"containers": [container(**change)]}]}
+    body, path, start = artifact_body(spec=spec), "artifacts", ["body"]
+    if inline:
+        body, path, start = {"name": "w", "artifact": body}, "workloads", ["body", "artifact"]
+    refused = await api.owner.post(f"/api/v2/{path}", json=body)
+    assert refused.status_code == 422
+    (entry,) = refused.json()["detail"]
+    assert entry["loc"] == [*start, "spec", "containerGroups", *where]
+
+
+async def test_a_patch_says_nothing_that_goes_with_another_type(api):
+    made = await api.artifact()
+    one = f"/api/v2/artifacts/{made['id']}"
+    for spec in ({"a2aEnabled": True}, {"storage": {"mode": "nimCache"}}):
+        refused = await api.owner.patch(one, json={"spec": spec})
+        assert refused.status_code == 422
+        assert "spec." in refused.json()["detail"][0]
+    typed = await api.owner.patch(one, json={"spec": {"type": "agent", "templateId": "t"}})
+    assert typed.status_code == 200
+    assert (typed.json()["type"], typed.json()["spec"]["type"]) == ("service", "service")
+    assert typed.json()["spec"]["templateId"] == "t"
+
+
+# -- images from source -----------------------------------------------------------------------
+
+UNBUILT = container(
+    imageUri=None,
+    imageBuildConfig={
+        "codeRef": {"datarobot": {"catalogId": "c", "catalogVersionId": "v"}},
+        "dockerfile": {"source": "provided", "path": "./Dockerfile"},
+    },
+)
+
+
+async def test_a_draft_that_would_be_built_is_kept_and_neither_locked_nor_run(api):
+    made = await api.artifact(spec={"containerGroups": [{"containers": [UNBUILT]}]})
+    (shown,) = made["spec"]["containerGroups"][0]["containers"]
+    assert shown["imageBuildConfig"]["dockerfile"]["path"] == "./Dockerfile"
+    assert (shown["imageUri"], shown["build"]) == (None, None)
+    one = f"/api/v2/artifacts/{made['id']}"
+    for verb, path, body in (
+        ("PATCH", one, {"status": "locked"}),
+        ("POST", "/api/v2/workloads", {"name": "w", "artifactId": made["id"]}),
+    ):
+        refused = await api.owner.request(verb, path, json=body)
+        assert refused.status_code == 422
+        assert "runtime_image_uri" in refused.json()["detail"][0]
+    named = {"containerGroups": [{"containers": [UNBUILT | {"imageUri": "registry/app:1"}]}]}
+    assert (await api.owner.patch(one, json={"spec": named})).status_code == 200
+    assert (await api.owner.patch(one, json={"status": "locked"})).status_code == 200
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_this_deployment_builds_no_images_and_says_so(api, path, slash):
+    made = await api.artifact()
+    builds = f"{path}/{made['id']}/builds"
+    none = await api.owner.get(f"{builds}{slash}?limit=5")
+    assert none.status_code == 200
+    assert none.json() == {
+        "totalCount": 0,
+        "count": 0,
+        "next": None,
+        "previous": None,
+        "data": [],
+    }
+    for verb, where in (
+        ("POST", builds),
+        ("GET", f"{builds}/{'0' * 24}"),
+        ("DELETE", f"{builds}/{'0' * 24}"),
+        ("GET", f"{builds}/{'0' * 24}/logs"),
+    ):
+        refused = await api.owner.request(verb, f"{where}{slash}")
+        assert refused.status_code == 422
+        assert "builds no images" in refused.json()["detail"][0]
+    unknown = await api.owner.post(f"{path}/{'0' * 24}/builds{slash}")
+    assert unknown.status_code == 404
+
+
+# -- deleting repositories --------------------------------------------------------------------
+
+
+async def test_a_repository_is_deleted_with_its_drafts(api):
+    first = await api.artifact()
+    home = first["artifactRepositoryId"]
+    second = await api.artifact(artifactRepositoryId=home)
+    other = await api.artifact()
+    path = f"/api/v2/artifactRepositories/{home}"
+    deleted = await api.owner.delete(f"{path}/")
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    for gone in (path, *(f"/api/v2/artifacts/{a['id']}" for a in (first, second))):
+        assert (await api.owner.get(gone)).status_code == 404
+    assert (await api.owner.delete(path)).status_code == 404
+    left = (await api.owner.get("/api/v2/artifacts")).json()["data"]
+    assert [a["id"] for a in left] == [other["id"]]
+
+
+async def test_a_repository_with_a_locked_artifact_stays_whole(api):
+    draft = await api.artifact()
+    home = draft["artifactRepositoryId"]
+    locked = await api.artifact(artifactRepositoryId=home, lock=True)
+    refused = await api.owner.delete(f"/api/v2/artifactRepositories/{home}")
+    assert refused.status_code == 409
+    assert locked["id"] in refused.json()["detail"]
+    assert draft["id"] not in refused.json()["detail"]
+    assert (await api.owner.get(f"/api/v2/artifacts/{draft['id']}")).status_code == 200
+
+
+async def test_a_repository_with_an_artifact_in_use_stays_until_it_is_free(api):
+    workload = await api.workload()
+    home = workload["artifact"]["artifactRepositoryId"]
+    path = f"/api/v2/artifactRepositories/{home}"
+    refused = await api.owner.delete(path)
+    assert refused.status_code == 409
+    assert workload["artifactId"] in refused.json()["detail"]
+    await api.owner.delete(f"/api/v2/workloads/{workload['id']}")
+    assert (await api.owner.delete(path)).status_code == 204
+
+
+async def test_only_its_owner_deletes_a_repository(api):
+    made = await api.artifact()
+    _, stranger = await api.person("stranger")
+    path = f"/api/v2/artifactRepositories/{made['artifactRepositoryId']}"
+    assert (await stranger.delete(path)).status_code == 403
+    assert (await api.owner.delete(path, headers={"If-Match": '"1"'})).status_code == 409

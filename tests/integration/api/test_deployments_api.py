@@ -109,11 +109,11 @@ async def test_stats_sum_up_all_workers(api, path, slash):
     deployment = await deploy(api, workload)
     stats = f"{path}/{deployment['id']}/stats{slash}"
     nothing = (await api.owner.get(stats)).json()
-    assert nothing["metrics"]["totalRequests"] == 0
-    assert nothing["metrics"]["totalErrorRate"] == 0
-    assert nothing["period"] == {"start": None, "end": None}
+    assert set(nothing["metrics"].values()) == {0}
+    assert nothing["period"]["start"] == workload["createdAt"]
 
-    api.services.clock = lambda: 6_030.0
+    now_s = api.services.clock() + 1
+    api.services.clock = lambda: now_s
     for worker in ("w1", "w2"):
         load = ProtonLoad(
             workload_id=workload["id"],
@@ -122,30 +122,35 @@ async def test_stats_sum_up_all_workers(api, path, slash):
             in_flight=1,
             queued=1,
             cold_starts=2,
-            starts_by_minute={98: 4, 99: 5, 100: 1},
+            response_time={700: 6},
+            load_seconds=3.0,
         )
         other = ProtonLoad(workload_id="0" * 24, started=99)
         report = LoadReport(
             worker_id=worker,
-            sent_at=6_029.0,
+            sent_at=now_s,
             clock_s=1.0,
             revision=1,
             protons={workload["protonId"]: load, "0" * 24: other},
         )
         await api.store.publish_report(report, ttl_s=60)
+    now_s += 1
     body = (await api.owner.get(stats)).json()
-    assert body["period"] == {"start": None, "end": "1970-01-01T01:40:29.000000+00:00"}
-    assert body["metrics"] == {
+    assert body["period"]["start"] == workload["createdAt"]
+    metrics = body["metrics"]
+    assert metrics.pop("responseTime") == pytest.approx(63_438, rel=0.02)
+    assert metrics.pop("concurrentRequests") > 0
+    assert metrics == {
         "totalRequests": 20,
-        "requestsPerMinute": 10,
-        "concurrentRequests": 4,
+        "requestsPerMinute": 20,
+        "slowRequests": 12,
         "queuedRequests": 2,
-        "serverErrors": 2,
+        "serverErrors": 4,
         "userErrors": 2,
         "refusedRequests": 2,
         "abortedRequests": 2,
         "totalErrorRate": 6 / 16,
-        "serverErrorRate": 2 / 16,
+        "serverErrorRate": 4 / 16,
         "userErrorRate": 2 / 16,
         "coldStarts": 4,
     }

@@ -186,7 +186,7 @@ async def test_scaling_changes_in_place(api, path):
     assert body["candidateProtonIds"] == [workload["protonId"]]
 
     now = (await api.owner.get(settings)).json()
-    assert now["replacement"] is None
+    assert now["replacement"] == body, "until the conductor takes it off"
     (group,) = now["runtime"]["containerGroups"]
     assert group["replicaCount"] is None
     assert group["autoscaling"]["maxReplicaCount"] == 5
@@ -198,19 +198,22 @@ async def test_scaling_changes_in_place(api, path):
     again = await api.owner.patch(settings, json={"runtime": now["runtime"]})
     assert again.status_code == 202
     assert again.json()["runtime"] == now["runtime"]
+    assert again.json()["status"] == "submitted", "what does not differ is a fresh start"
 
 
-async def test_sizes_change_when_stopped_and_the_change_starts_it(api):
+async def test_other_sizes_are_a_replacement_and_start_what_is_stopped(api):
     workload = await api.workload()
     one = f"/api/v2/workloads/{workload['id']}"
     sizes = [{"name": "main", "resourceAllocation": {"cpu": 2, "memory": "1GB"}}]
     body = {"runtime": runtime_body(containers=sizes)}
-    refused = await api.owner.patch(f"{one}/settings", json=body)
-    assert refused.status_code == 409
-    assert "Stop it" in refused.json()["detail"]
+    begun = await api.owner.patch(f"{one}/settings", json=body)
+    assert (begun.status_code, begun.json()["status"]) == (202, "submitted")
+    second = await api.owner.patch(f"{one}/settings", json=body)
+    assert second.status_code == 409
+    assert "under way" in second.json()["detail"]
     await api.owner.post(f"{one}/stop")
     changed = await api.owner.patch(f"{one}/settings", json=body)
-    assert changed.status_code == 202
+    assert (changed.status_code, changed.json()["status"]) == (202, "completed")
     after = (await api.owner.get(one)).json()
     assert after["status"] == "submitted"
     assert after["protonId"] != workload["protonId"]

@@ -199,19 +199,6 @@ async def test_an_unknown_artifact_is_404(api):
     assert "0" * 24 in answer.json()["detail"]
 
 
-async def test_stored_credentials_are_refused_by_name(api):
-    secret = {"source": "dr-credential", "name": "DB", "drCredentialId": "c1", "key": "user"}
-    artifact = await api.artifact(
-        spec={"containerGroups": [{"containers": [container(environmentVars=[secret])]}]}
-    )
-    answer = await api.owner.post(
-        "/api/v2/workloads", json={"name": "w", "artifactId": artifact["id"]}
-    )
-    assert answer.status_code == 422
-    (sentence,) = answer.json()["detail"]
-    assert "DB (credential c1)" in sentence
-
-
 async def test_a_runtime_that_does_not_fit_the_artifact_is_refused(api):
     sizes = [{"name": "other", "resourceAllocation": {"cpu": 1}}]
     for group in ({"name": "other"}, {"containers": sizes}):

@@ -5,12 +5,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from autoscaler.process import Autoscaler
-from autoscaler.reconcilers.base import ReplicaWriter
+from autoscaler.reconcilers.base import ReplicaWriter, Secrets
 from controlplane.model.artifacts import ArtifactSpec
 from controlplane.model.decisions import Decision
 from controlplane.model.sections import AutoscalerSettings, StoreSettings
@@ -24,6 +25,7 @@ from controlplane.model.workloads import (
     Scale,
     ScalingPolicy,
 )
+from controlplane.sealing import KeyFile
 from controlplane.store.client import Store
 from controlplane.store.ids import ObjectIds
 from tests.fakes.reconciler import FakeReconciler, World
@@ -149,7 +151,9 @@ def settings() -> AutoscalerSettings:
 
 
 @pytest.fixture
-async def launch(store_url: str, settings: AutoscalerSettings) -> AsyncIterator[Launch]:
+async def launch(
+    store_url: str, settings: AutoscalerSettings, tmp_path: Path
+) -> AsyncIterator[Launch]:
     """Start autoscalers, each with a connection of its own; all are ended."""
     begun: list[Running] = []
     async with contextlib.AsyncExitStack() as stack:
@@ -167,7 +171,9 @@ async def launch(store_url: str, settings: AutoscalerSettings) -> AsyncIterator[
             )
             reconcilers: list[FakeReconciler] = []
 
-            def make(writer: ReplicaWriter, on_change: Callable[[], None]) -> FakeReconciler:
+            def make(
+                writer: ReplicaWriter, _: Secrets, on_change: Callable[[], None]
+            ) -> FakeReconciler:
                 made = FakeReconciler(writer, on_change, world=world, start_s=start_s)
                 reconcilers.append(made)
                 return made
@@ -176,6 +182,8 @@ async def launch(store_url: str, settings: AutoscalerSettings) -> AsyncIterator[
                 store,
                 chosen,
                 make,
+                keys=KeyFile(tmp_path / "credentials.key"),
+                api_url="http://api.test",
                 new_id=ids.new,
                 clock=asyncio.get_running_loop().time,
                 wall=time.time,

@@ -11,7 +11,7 @@ import msgspec
 
 from autoscaler.reconcilers.processes import ProcessReconciler
 from controlplane.model.states import ReplicaPhase
-from tests.fakes.replicas import RecordingWriter, ids, proton
+from tests.fakes.replicas import KnownSecrets, RecordingWriter, ids, proton
 from tests.fakes.waiting import until
 from tests.integration.reconciler.conftest import quick
 
@@ -19,7 +19,12 @@ from tests.integration.reconciler.conftest import quick
 async def main(data_dir: Path, count: int) -> None:
     writer = RecordingWriter()
     reconciler = ProcessReconciler(
-        quick(), data_dir=data_dir, writer=writer, new_id=ids(), on_change=lambda: None
+        quick(),
+        data_dir=data_dir,
+        writer=writer,
+        secrets=KnownSecrets(),
+        new_id=ids(),
+        on_change=lambda: None,
     )
     await reconciler.start([], {})
     reconciler.plan(proton(), count)

@@ -14,7 +14,7 @@ from autoscaler.reconcilers.processes import ProcessReconciler
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import Proton, Replica
-from tests.fakes.replicas import PROTON_ID, RecordingWriter, ids
+from tests.fakes.replicas import PROTON_ID, KnownSecrets, RecordingWriter, ids
 from tests.fakes.waiting import until
 
 
@@ -59,7 +59,7 @@ class Bench:
             writer=self.writer,
             new_id=self.new_id,
             on_change=self._changed,
-            **parts,  # type: ignore[arg-type]
+            **{"secrets": KnownSecrets()} | parts,  # type: ignore[arg-type]
         )
         self.running.append(self.reconciler)
 

@@ -1,5 +1,6 @@
 """How a proton's runtime and the platform's settings become one `Scaling`."""
 
+import msgspec
 import pytest
 
 from autoscaler.core.observation import panic_window_s, scaling_of
@@ -89,3 +90,22 @@ def test_a_stopped_proton_is_stopped_whatever_its_runtime_says():
     auto = Autoscaling(policies=(POLICY,))
     stopped = proton(GroupRuntime(autoscaling=auto), desired=Desired.STOPPED)
     assert scaling_of(stopped, SETTINGS).stopped
+
+
+@pytest.mark.parametrize(
+    ("until", "at", "expected"),
+    [
+        pytest.param(None, 1e12, 3, id="for-as-long-as-it-is-asked"),
+        pytest.param(100.0, 99.9, 3, id="until-then"),
+        pytest.param(100.0, 100.0, 0, id="and-not-longer"),
+    ],
+)
+def test_a_part_in_a_replacement_asks_for_replicas(until, at, expected):
+    auto = GroupRuntime(autoscaling=Autoscaling(policies=(POLICY,), max_replicas=5))
+    asked = msgspec.structs.replace(proton(auto), least_replicas=3, least_until=until)
+    assert scaling_of(asked, SETTINGS).least_at(at) == expected
+
+
+def test_a_fixed_count_is_enough_for_a_replacement():
+    asked = msgspec.structs.replace(proton(GroupRuntime(replica_count=2)), least_replicas=3)
+    assert scaling_of(asked, SETTINGS).least_at(0) == 0

@@ -4,7 +4,9 @@ import pytest
 
 from autoscaler.core.replica_launch import (
     NothingToRunError,
+    fitting_otlp,
     launch_of,
+    otlp_variables,
     replica_environment,
     resources_of,
 )
@@ -16,7 +18,12 @@ SMALL = Resources(cpu=0.5, memory_bytes=1000)
 BIG = Resources(cpu=4)
 
 
-def environment(proton: Proton, inherited: dict[str, str]) -> dict[str, str]:
+def environment(
+    proton: Proton,
+    inherited: dict[str, str],
+    told: dict[str, str] | None = None,
+    otlp: dict[str, str] | None = None,
+) -> dict[str, str]:
     return replica_environment(
         launch_of(proton),
         inherited=inherited,
@@ -25,6 +32,8 @@ def environment(proton: Proton, inherited: dict[str, str]) -> dict[str, str]:
         workload_id="w",
         replica_id="r",
         home="/data",
+        told=told,
+        otlp=otlp,
     )
 
 
@@ -32,7 +41,6 @@ def test_the_primary_container_s_entrypoint_is_started():
     launch = launch_of(proton(container(("serve", "--fast"))))
     assert launch.argv == ("serve", "--fast")
     assert launch.resources == Resources()
-    assert launch.unresolved == ()
 
 
 @pytest.mark.parametrize("entrypoint", [None, ()])
@@ -108,14 +116,54 @@ def test_the_owner_s_variables_win_over_inherited_ones_but_not_over_ours():
     assert seen["HOST"] == "127.0.0.1"
 
 
-def test_credentials_that_nobody_holds_are_named_and_left_out():
+def test_what_was_told_in_confidence_is_set_and_what_was_not_is_left_out():
     primary = Container(
         primary=True,
         entrypoint=("x",),
         environment=(
             EnvVar(source="dr-credential", name="KEY", credential_id="c", key="apiToken"),
-            EnvVar(source="api-key"),
+            EnvVar(source="api-key", name="DATAROBOT_API_TOKEN"),
+            EnvVar(name="DATAROBOT_ENDPOINT", value="its own"),
         ),
     )
-    assert launch_of(proton(primary)).unresolved == ("KEY",)
+    told = {"KEY": "secret", "DATAROBOT_ENDPOINT": "ours", "PORT": "1"}
+    seen = environment(proton(primary), {}, told)
+    assert seen["KEY"] == "secret"
+    assert seen["DATAROBOT_ENDPOINT"] == "its own"
+    assert seen["PORT"] == "21000"
+    assert "DATAROBOT_API_TOKEN" not in seen
     assert "KEY" not in environment(proton(primary), {})
+
+
+OTLP = otlp_variables(
+    "http://api:8081/api/v2/otel", "tgi_key", workload_id="w", proton_id="p", replica_id="r"
+)
+
+
+def test_a_replica_is_told_where_to_send_telemetry_and_as_whom():
+    assert OTLP == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://api:8081/api/v2/otel",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_HEADERS": "X-DataRobot-Api-Key=tgi_key,"
+        "X-DataRobot-Entity-Id=workload-w",
+        "OTEL_SERVICE_NAME": "workload-w",
+        "OTEL_RESOURCE_ATTRIBUTES": "workload_id=w,proton_id=p,replica_id=r,service.instance.id=r",
+    }
+    assert OTLP.items() <= environment(proton(), {}, otlp=OTLP).items()
+    assert not any(name.startswith("OTEL") for name in environment(proton(), {}))
+
+
+@pytest.mark.parametrize(
+    "name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+)
+def test_a_collector_of_the_owners_never_gets_our_key(name):
+    assert set(fitting_otlp(OTLP, {name})) == {"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"}
+
+
+def test_what_the_artifact_states_wins_over_what_we_tell():
+    names = (EnvVar(name="OTEL_SERVICE_NAME", value="mine"), EnvVar(name="TIMEOUT", value="1"))
+    told = environment(
+        proton(Container(primary=True, entrypoint=("a",), environment=names)), {}, otlp=OTLP
+    )
+    assert told["OTEL_SERVICE_NAME"] == "mine"
+    assert told["OTEL_EXPORTER_OTLP_HEADERS"]

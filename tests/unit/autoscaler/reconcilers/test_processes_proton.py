@@ -22,7 +22,7 @@ from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import ContainerResources, Proton, Replica
 from tests.fakes.processes import BUSY, NOBODY, READY, FakeMachine, InlineExecutor
-from tests.fakes.replicas import HEALTHZ, RecordingWriter, container, ids, proton
+from tests.fakes.replicas import HEALTHZ, KnownSecrets, RecordingWriter, container, ids, proton
 from tests.fakes.virtual_time import run_virtual
 
 SETTINGS = AutoscalerSettings(replica_port_min=45_001, replica_port_max=45_999)
@@ -41,6 +41,7 @@ class World:
         self.machine = FakeMachine()
         self.writer = RecordingWriter()
         self.loads = Loads()
+        self.secrets = KnownSecrets()
         self.gone: list[str] = []
         self.changes = 0
         self.records = RecordKeeper(self.writer, self._written)
@@ -51,6 +52,7 @@ class World:
             ports=PortPool(settings.replica_port_min, settings.replica_port_max),
             prober=self.machine,
             records=self.records,
+            secrets=self.secrets,
             spawn=self.machine.spawn,
             listening=lambda leader: (),
             cgroups=cgroups,
@@ -336,7 +338,7 @@ def test_too_much_memory_kills_and_says_so(play):
     play(story, proton(container(("serve",)), resources=limit))
 
 
-def test_credentials_that_are_missing_are_part_of_the_explanation(play):
+def test_without_its_credential_a_replica_does_not_start_and_says_which(play):
     keyed = Container(
         name="main",
         primary=True,
@@ -345,10 +347,14 @@ def test_credentials_that_are_missing_are_part_of_the_explanation(play):
     )
 
     async def story(world: World) -> None:
-        world.machine.crash = 1
         world.proton.aim(1)
         await asyncio.sleep(0.1)
-        assert "no credentials: KEY" in world.message()
+        assert "Variable KEY comes from nowhere." in world.message()
+        assert world.phases == [ReplicaPhase.PENDING]
+        world.secrets.values["KEY"] = "value"
+        await asyncio.sleep(1)
+        assert world.phases == [ReplicaPhase.READY]
+        assert world.machine.environments[-1]["KEY"] == "value"
 
     play(story, proton(keyed))
 

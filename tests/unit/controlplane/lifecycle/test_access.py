@@ -1,8 +1,10 @@
+import itertools
+
 import pytest
 
 from controlplane.lifecycle import access
 from controlplane.lifecycle.plans import ForbiddenError
-from controlplane.model.states import AccessRole
+from controlplane.model.states import EVERYBODY, AccessRole
 from tests.unit.controlplane.lifecycle import worlds
 
 SOMEBODY = "1" * 24
@@ -20,8 +22,29 @@ def test_a_stranger_has_no_role():
     assert access.role_on(worlds.user(SOMEBODY), worlds.repository()) is None
 
 
-def test_artifacts_belong_to_their_creator():
-    assert access.role_on(worlds.user(), worlds.artifact()) is AccessRole.OWNER
+@pytest.mark.parametrize("make", [worlds.workload, worlds.artifact, worlds.repository])
+def test_what_nobody_shared_yet_belongs_to_its_creator(make):
+    assert access.role_on(worlds.user(), make(roles={})) is AccessRole.OWNER
+
+
+@pytest.mark.parametrize("make", [worlds.workload, worlds.artifact, worlds.repository])
+def test_a_creator_who_is_not_among_the_roles_has_none(make):
+    entity = make(roles={SOMEBODY: AccessRole.OWNER})
+    assert access.role_on(worlds.user(), entity) is None
+    assert access.role_on(worlds.user(SOMEBODY), entity) is AccessRole.OWNER
+
+
+@pytest.mark.parametrize(
+    ("own", "of_all"),
+    list(itertools.product([None, *AccessRole], [None, AccessRole.USER, AccessRole.CONSUMER])),
+)
+def test_the_stronger_of_ones_own_role_and_everybodys_counts(own, of_all):
+    roles = {worlds.OWNER: AccessRole.OWNER}
+    roles |= {} if own is None else {SOMEBODY: own}
+    roles |= {} if of_all is None else {EVERYBODY: of_all}
+    strength = [AccessRole.OWNER, AccessRole.USER, AccessRole.CONSUMER, None]
+    strongest = min(own, of_all, key=strength.index)
+    assert access.role_on(worlds.user(SOMEBODY), worlds.workload(roles=roles)) is strongest
 
 
 def test_an_admin_owns_everything():

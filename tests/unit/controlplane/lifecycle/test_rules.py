@@ -2,7 +2,9 @@ import pytest
 
 from controlplane.lifecycle.plans import ForbiddenError, StateError, UnfitError
 from controlplane.lifecycle.rules import (
+    METRICS,
     Limits,
+    check_metrics,
     check_runtime,
     check_startable,
     effective_runtime,
@@ -52,10 +54,11 @@ def test_an_artifact_without_primary_container_may_not_start():
         start(worlds.artifact(spec=ArtifactSpec()))
 
 
-def test_stored_credentials_are_refused_by_name():
+def test_credentials_that_are_not_there_are_named_with_their_variables():
     container = Container(
         primary=True,
         port=8000,
+        image_uri="i:1",
         environment=(
             EnvVar(name="PLAIN", value="x"),
             EnvVar(source="api-key", name="KEY"),
@@ -63,7 +66,7 @@ def test_stored_credentials_are_refused_by_name():
         ),
     )
     spec = ArtifactSpec(container_groups=(ContainerGroup(containers=(container,)),))
-    with pytest.raises(UnfitError, match=r"SECRET \(credential c1\)") as caught:
+    with pytest.raises(UnfitError, match=r"SECRET \(apiToken of credential c1\)") as caught:
         start(worlds.artifact(spec=spec))
     assert "PLAIN" not in str(caught.value)
     assert "KEY" not in str(caught.value)
@@ -79,7 +82,9 @@ def test_a_container_that_the_artifact_lacks_is_refused():
     with pytest.raises(UnfitError, match="no container named 'other'; it has main"):
         start(wanted=wanted)
     nameless = ArtifactSpec(
-        container_groups=(ContainerGroup(containers=(Container(primary=True, port=8000),)),)
+        container_groups=(
+            ContainerGroup(containers=(Container(primary=True, port=8000, image_uri="i:1"),)),
+        )
     )
     with pytest.raises(UnfitError, match="it has default"):
         start(worlds.artifact(spec=nameless), wanted)
@@ -197,3 +202,21 @@ def test_sizes_stated_in_the_artifact_count_where_the_runtime_states_none():
 )
 def test_only_scaling_may_differ_in_place(change, expected):
     assert only_scaling_differs(runtime(), runtime(**change)) is expected
+
+
+def scaled_by(*metrics):
+    policies = tuple(ScalingPolicy(metric=metric, target=1) for metric in metrics)
+    return runtime(autoscaling=Autoscaling(policies=policies, min_replicas=1))
+
+
+@pytest.mark.parametrize("metrics", [(), METRICS])
+def test_every_artifact_scales_on_what_the_platform_counts(metrics):
+    check_metrics(worlds.artifact(), scaled_by(*metrics))
+    check_metrics(worlds.artifact(), runtime())
+
+
+def test_only_nim_artifacts_scale_on_metrics_of_their_own():
+    wanted = scaled_by(METRICS[0], "gpuCacheUtilization")
+    check_metrics(worlds.artifact(type="nim"), wanted)
+    with pytest.raises(UnfitError, match=r"gpuCacheUtilization.*type nim only.*type agent"):
+        check_metrics(worlds.artifact(type="agent"), wanted)

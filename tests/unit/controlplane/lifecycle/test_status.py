@@ -1,7 +1,7 @@
 import pytest
 
 from controlplane.lifecycle.status import Status, proton_status, workload_status
-from controlplane.model.states import Desired, ProtonState, ReplicaPhase
+from controlplane.model.states import Desired, ProtonRole, ProtonState, ReplicaPhase
 from controlplane.model.workloads import Replica, Scale
 from tests.unit.controlplane.lifecycle import worlds
 
@@ -51,6 +51,38 @@ def test_it_runs_since_its_first_ready_replica():
     ]
     status = proton_status(worlds.proton(), scale=scale(), replicas=replicas)
     assert (status.running_since, status.updated_at) == (12.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("phase", "restarts", "expected"),
+    [
+        (ReplicaPhase.PENDING, 0, ProtonState.SUBMITTED),
+        (ReplicaPhase.PENDING, 1, ProtonState.INITIALIZING),
+        (ReplicaPhase.LAUNCHING, 0, ProtonState.LAUNCHING),
+        (ReplicaPhase.LAUNCHING, 2, ProtonState.INITIALIZING),
+        (ReplicaPhase.READY, 2, ProtonState.RUNNING),
+        (ReplicaPhase.UNREADY, 2, ProtonState.LAUNCHING),
+        (ReplicaPhase.FAILED, 5, ProtonState.ERRORED),
+    ],
+)
+def test_a_replica_that_ended_and_comes_up_again_restarts_in_its_place(phase, restarts, expected):
+    ended = replica(phase, restart_count=restarts)
+    assert proton_status(worlds.proton(), scale=scale(), replicas=[ended]).state is expected
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        (ProtonRole.ACTIVE, ProtonState.RUNNING),
+        (ProtonRole.CANDIDATE, ProtonState.WARMING),
+        (ProtonRole.DRAINING, ProtonState.DRAINING),
+    ],
+)
+def test_what_a_proton_that_serves_is_called_depends_on_its_role(role, expected):
+    status = proton_status(
+        worlds.proton(role=role), scale=scale(), replicas=[replica(ReplicaPhase.READY)]
+    )
+    assert status.state is expected
 
 
 def test_zero_wanted_replicas_are_suspended():

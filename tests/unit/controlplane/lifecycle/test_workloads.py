@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from controlplane.lifecycle.plans import Held, Remove, Save, StateError
@@ -5,25 +7,29 @@ from controlplane.lifecycle.rules import Limits
 from controlplane.lifecycle.workloads import (
     WorkloadContent,
     WorkloadEdit,
-    change_settings,
     create_workload,
     delete_workload,
     edit_workload,
     start_workload,
     stop_workload,
 )
-from controlplane.model.artifacts import Resources
-from controlplane.model.states import AccessRole, Desired, Importance, ProtonRole, ProtonState
+from controlplane.model.kinds import Tag
+from controlplane.model.states import (
+    AccessRole,
+    Desired,
+    Importance,
+    ProtonRole,
+    ProtonState,
+    ReplacementStatus,
+)
 from controlplane.model.traffic import Quota, Traffic
 from controlplane.model.workloads import (
-    ContainerResources,
     Deployment,
-    GroupRuntime,
     Proton,
     Runtime,
     Workload,
 )
-from tests.unit.controlplane.lifecycle import worlds
+from tests.unit.controlplane.lifecycle import test_replacements, worlds
 
 UP = [
     ProtonState.UNKNOWN,
@@ -47,16 +53,6 @@ def create(artifact=None, version=7, **content):
 
 def start(present, others=()):
     return start_workload(present, others=others, limits=Limits(), stamp=worlds.stamp())
-
-
-def settings(present, **group):
-    return change_settings(
-        present,
-        Runtime(container_groups=(GroupRuntime(**group),)),
-        others=[],
-        limits=Limits(),
-        stamp=worlds.stamp(),
-    )
 
 
 def saved(plan, kind):
@@ -169,6 +165,18 @@ def test_stopping_what_is_stopped_is_done_already(state):
     assert (plan.writes, plan.events) == ((), ())
 
 
+def test_a_stop_ends_a_replacement_with_its_protons():
+    replaced = test_replacements.world(ReplacementStatus.SUBMITTED).situation
+    present = replace(
+        worlds.present(of=replaced.workload.record), beside=[Held(worlds.proton(id="d" * 24), 7)]
+    )
+    plan = stop_workload(present, stamp=worlds.stamp())
+    assert plan.subject.replacement is None
+    assert Remove(kind=Proton, id="d" * 24, expected=7) in plan.writes
+    assert [event.type for event in plan.events] == ["Replacement Cancelled", "Workload Stopped"]
+    assert [entry.status for entry in plan.history] == [ReplacementStatus.ERRORED]
+
+
 # -- edit -------------------------------------------------------------------------------------
 
 
@@ -183,6 +191,15 @@ def test_importance_reaches_the_running_proton():
     edit = WorkloadEdit(importance=Importance.CRITICAL)
     plan = edit_workload(worlds.present(), edit, stamp=worlds.stamp())
     assert saved(plan, Proton).record.importance is Importance.CRITICAL
+
+
+def test_importance_reaches_the_protons_beside_it_too():
+    edit = WorkloadEdit(importance=Importance.CRITICAL)
+    present = replace(worlds.present(), beside=[Held(worlds.proton(id="d" * 24), 7)])
+    plan = edit_workload(present, edit, stamp=worlds.stamp())
+    protons = [w for w in plan.writes if isinstance(w.record, Proton)]
+    assert [(w.record.id[0], w.expected) for w in protons] == [("c", 6), ("d", 7)]
+    assert {w.record.importance for w in protons} == {Importance.CRITICAL}
 
 
 def test_importance_without_a_proton_is_kept_for_the_next():
@@ -208,48 +225,20 @@ def test_traffic_settings_can_be_given_at_create_and_outlive_a_restart():
     assert start(stopped).subject.traffic == traffic
 
 
+def test_tags_are_replaced_and_the_proton_is_left_alone():
+    red, big = Tag(id="1", name="colour", value="red"), Tag(id="2", name="size", value="big")
+    now = worlds.present(of=worlds.workload(tags=(red, big)))
+    plan = edit_workload(now, WorkloadEdit(tags={"size": "big"}), stamp=worlds.stamp())
+    assert plan.subject.tags == (big,)
+    assert [write.record for write in plan.writes] == [plan.subject]
+    same = WorkloadEdit(tags={"colour": "red", "size": "big"})
+    assert edit_workload(now, same, stamp=worlds.stamp()).writes == ()
+
+
 @pytest.mark.parametrize("edit", [WorkloadEdit(), WorkloadEdit(name="a workload")])
 def test_an_edit_that_changes_nothing_writes_nothing(edit):
     plan = edit_workload(worlds.present(), edit, stamp=worlds.stamp())
     assert (plan.writes, plan.events) == ((), ())
-
-
-# -- settings ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("state", [*UP, ProtonState.ERRORED])
-def test_scaling_changes_in_place(state):
-    plan = settings(worlds.present(state), replica_count=3, concurrency_limit=2)
-    assert plan.subject.active_proton_id == worlds.proton().id
-    proton = saved(plan, Proton)
-    assert proton.expected == 6
-    assert proton.record.id == worlds.proton().id
-    assert proton.record.runtime.group().replica_count == 3
-    assert proton.record.runtime.group().concurrency_limit == 2
-    assert plan.events[0].type == "Settings Changed"
-
-
-def test_sizes_do_not_change_while_it_runs():
-    other = (ContainerResources(name="main", resources=Resources(cpu=2)),)
-    with pytest.raises(StateError, match="Stop it to change sizes"):
-        settings(worlds.present(), containers=other)
-
-
-def test_settings_of_a_stopped_workload_start_it_with_them():
-    other = (ContainerResources(name="main", resources=Resources(cpu=2)),)
-    plan = settings(worlds.present(ProtonState.STOPPED), containers=other)
-    assert plan.subject.desired is Desired.RUNNING
-    assert saved(plan, Proton).record.runtime.group().containers == other
-
-
-def test_settings_without_a_proton_make_one():
-    plan = settings(worlds.present(without_proton=True), replica_count=2)
-    assert saved(plan, Proton).expected == 0
-
-
-def test_settings_wait_for_the_stop_to_end():
-    with pytest.raises(StateError, match="still stopping"):
-        settings(worlds.present(ProtonState.STOPPING), replica_count=2)
 
 
 # -- delete -----------------------------------------------------------------------------------

@@ -20,7 +20,9 @@ NOW = 1_000.0
 
 SPEC = ArtifactSpec(
     container_groups=(
-        ContainerGroup(containers=(Container(name="main", primary=True, port=8000),)),
+        ContainerGroup(
+            containers=(Container(name="main", primary=True, port=8000, image_uri="i:1"),)
+        ),
     )
 )
 

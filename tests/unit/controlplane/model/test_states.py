@@ -15,6 +15,7 @@ from controlplane.model.states import (
     SEVERITY,
     Desired,
     Importance,
+    ProtonRole,
     ProtonState,
     ReplicaPhase,
     proton_state,
@@ -40,7 +41,8 @@ def test_the_gateway_routes_to_what_the_docstring_says(phase):
 
 @pytest.mark.parametrize("phase", ReplicaPhase)
 def test_a_process_exists_in_every_phase_but_before_the_start_and_after_the_end(phase):
-    assert (phase in ALIVE) is (phase not in {ReplicaPhase.PENDING, ReplicaPhase.FAILED})
+    gone = {ReplicaPhase.PENDING, ReplicaPhase.INTERRUPTED, ReplicaPhase.FAILED}
+    assert (phase in ALIVE) is (phase not in gone)
 
 
 def test_replicas_that_leave_are_alive_and_get_nothing_new():
@@ -57,8 +59,12 @@ def test_importance_ascends():
     )
 
 
-def state_of(*phases, desired=Desired.RUNNING, wanted=1, errored=False) -> ProtonState:
-    return proton_state(desired=desired, wanted_replicas=wanted, phases=phases, errored=errored)
+def state_of(
+    *phases, desired=Desired.RUNNING, wanted=1, errored=False, role=ProtonRole.ACTIVE
+) -> ProtonState:
+    return proton_state(
+        desired=desired, wanted_replicas=wanted, phases=phases, errored=errored, role=role
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,6 +78,49 @@ def state_of(*phases, desired=Desired.RUNNING, wanted=1, errored=False) -> Proto
         pytest.param(state_of(ReplicaPhase.READY), ProtonState.RUNNING, id="serves"),
         pytest.param(state_of(ReplicaPhase.UNREADY), ProtonState.LAUNCHING, id="lost-readiness"),
         pytest.param(state_of(ReplicaPhase.FAILED), ProtonState.ERRORED, id="failed"),
+        pytest.param(
+            state_of(ReplicaPhase.PROVISIONING), ProtonState.PROVISIONING, id="has-its-place"
+        ),
+        pytest.param(
+            state_of(ReplicaPhase.RESTARTING), ProtonState.INITIALIZING, id="restarts-in-place"
+        ),
+        pytest.param(state_of(ReplicaPhase.INTERRUPTED), ProtonState.INTERRUPTED, id="made-room"),
+        pytest.param(state_of(ReplicaPhase.LOST), ProtonState.UNKNOWN, id="nobody-knows"),
+        pytest.param(
+            state_of(ReplicaPhase.READY, role=ProtonRole.CANDIDATE),
+            ProtonState.WARMING,
+            id="a-candidate-that-serves-warms",
+        ),
+        pytest.param(
+            state_of(ReplicaPhase.LAUNCHING, role=ProtonRole.CANDIDATE),
+            ProtonState.LAUNCHING,
+            id="a-candidate-on-its-way-does-not-warm-yet",
+        ),
+        pytest.param(
+            state_of(ReplicaPhase.READY, role=ProtonRole.DRAINING),
+            ProtonState.DRAINING,
+            id="a-replaced-one-that-serves-drains",
+        ),
+        pytest.param(
+            state_of(ReplicaPhase.FAILED, role=ProtonRole.DRAINING),
+            ProtonState.ERRORED,
+            id="a-replaced-one-may-fail",
+        ),
+        pytest.param(
+            state_of(role=ProtonRole.DRAINING, desired=Desired.STOPPED),
+            ProtonState.TERMINATED,
+            id="a-replaced-one-ends-for-good",
+        ),
+        pytest.param(
+            state_of(role=None, desired=Desired.STOPPED),
+            ProtonState.TERMINATED,
+            id="one-without-a-role-ends-for-good",
+        ),
+        pytest.param(
+            state_of(ReplicaPhase.DRAINING, role=ProtonRole.DRAINING, desired=Desired.STOPPED),
+            ProtonState.STOPPING,
+            id="a-replaced-one-stops-first",
+        ),
         pytest.param(
             state_of(ReplicaPhase.READY, ReplicaPhase.FAILED),
             ProtonState.ERRORED,
@@ -135,17 +184,21 @@ def test_of_two_replicas_the_worse_decides(worse, better):
     desired=st.sampled_from(Desired),
     wanted=st.none() | st.integers(0, 5),
     phases=PHASES,
-    errored=st.booleans(),
+    roles=st.tuples(st.booleans(), st.none() | st.sampled_from(ProtonRole)),
     order=st.randoms(),
 )
 def test_every_combination_has_a_state_and_the_order_of_replicas_does_not_matter(
-    desired, wanted, phases, errored, order
+    desired, wanted, phases, roles, order
 ):
+    errored, role = roles
     shuffled = phases.copy()
     order.shuffle(shuffled)
     first, again = (
-        proton_state(desired=desired, wanted_replicas=wanted, phases=each, errored=errored)
+        proton_state(
+            desired=desired, wanted_replicas=wanted, phases=each, errored=errored, role=role
+        )
         for each in (iter(phases), shuffled)
     )
     assert first is again
-    assert (first in {ProtonState.STOPPED, ProtonState.STOPPING}) is (desired is Desired.STOPPED)
+    ended = {ProtonState.STOPPED, ProtonState.STOPPING, ProtonState.TERMINATED}
+    assert (first in ended) is (desired is Desired.STOPPED)

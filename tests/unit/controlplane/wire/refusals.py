@@ -5,10 +5,16 @@ from pydantic import BaseModel, ValidationError
 
 
 def refused(shape: type[BaseModel], body: object) -> list[tuple[str, str]]:
-    """`(dotted place, message)` of every reason why a shape refuses a body."""
+    """`(dotted place, message)` of every reason why a shape refuses a body.
+
+    The place is that of `api.errors`: where the check stands, then what it says is to blame.
+    """
     with pytest.raises(ValidationError) as caught:
         shape.model_validate(body)
-    return [(".".join(map(str, e["loc"])), e["msg"]) for e in caught.value.errors()]
+    return [
+        (".".join(map(str, (*e["loc"], *e.get("ctx", {}).get("at", ())))), e["msg"])
+        for e in caught.value.errors()
+    ]
 
 
 def refused_because(shape: type[BaseModel], body: object) -> str:

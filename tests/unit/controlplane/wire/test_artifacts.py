@@ -2,7 +2,7 @@ import pytest
 
 from controlplane.model.artifacts import ArtifactSpec
 from controlplane.wire.artifacts import ArtifactInput, ArtifactPatch, SpecInput
-from tests.unit.controlplane.wire.refusals import refused, refused_because
+from tests.unit.controlplane.wire.refusals import refused
 
 GROUPS = [{"containers": [{"imageUri": "i", "port": 8000}]}]
 BODY = {"name": "a", "spec": {"containerGroups": GROUPS}}
@@ -46,7 +46,8 @@ def test_generic_is_service():
 
 def test_storage_goes_with_nim_only():
     spec = {"storage": {"mode": "dedicatedPvc", "pvcSize": "10Gi"}}
-    assert "nim only" in refused_because(ArtifactInput, {"name": "a", "spec": spec})
+    ((where, why),) = refused(ArtifactInput, {"name": "a", "spec": spec})
+    assert (where, "nim only" in why) == ("spec.storage", True)
     made = ArtifactInput.model_validate({"name": "a", "type": "nim", "spec": spec})
     assert made.spec.to_model().storage == {"mode": "dedicatedPvc", "pvcSize": "10Gi"}
 
@@ -61,7 +62,10 @@ def test_storage_that_cannot_work_is_refused(storage):
 
 def test_a2a_goes_with_agents_only():
     spec = {"a2aEnabled": True}
-    assert "agent only" in refused_because(ArtifactInput, {"name": "a", "spec": spec})
+    ((where, why),) = refused(ArtifactInput, {"name": "a", "spec": spec})
+    assert (where, "agent only" in why) == ("spec.a2aEnabled", True)
+    off = {"a2aEnabled": False}
+    assert ArtifactInput.model_validate({"name": "a", "spec": off}).spec.a2a_enabled is False
     made = ArtifactInput.model_validate({"name": "a", "type": "agent", "spec": spec})
     assert made.spec.to_model().a2a_enabled is True
 

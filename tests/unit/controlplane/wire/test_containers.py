@@ -64,13 +64,79 @@ def test_the_ports_at_the_bounds_are_fine(port):
     assert container(port=port).port == port
 
 
-def test_an_image_is_required():
-    assert refused_because(ContainerInput, {"port": 8000}) == "imageUri is required"
-    assert refused(ContainerInput, MAIN | {"imageUri": ""})[0][0] == "imageUri"
+def test_an_image_or_a_way_to_build_one_is_required():
+    ((where, why),) = refused(ContainerInput, {"port": 8000})
+    assert (where, why) == ("imageUri", "imageUri is required, or imageBuildConfig")
+    assert container(imageUri=None, imageBuildConfig={}).image_uri is None
 
 
-def test_building_images_is_refused():
-    assert "not built here" in refused_because(ContainerInput, MAIN | {"imageBuildConfig": {}})
+@pytest.mark.parametrize("image", ["", "a b", "i:1\n", "i:\x1b[1m", "i:é", "x" * 4097])
+def test_images_that_no_registry_knows_are_refused(image):
+    assert [place for place, _ in refused(ContainerInput, MAIN | {"imageUri": image})] == [
+        "imageUri"
+    ]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"codeRef": {"datarobot": {"catalogId": "c", "catalogVersionId": "v"}}},
+        {"dockerfile": {"source": "provided", "path": "./Dockerfile"}},
+        {"dockerfile": {"source": "generated", "entrypoint": ["app"]}},
+    ],
+)
+def test_how_an_image_would_be_built_is_kept_with_the_draft(config):
+    made = group(MAIN | {"imageUri": None, "imageBuildConfig": config})
+    shown = ContainerGroupShape.of(made).model_dump(mode="json")
+    assert ContainerGroupInput.model_validate(shown).to_model() == made
+    told = shown["containers"][0]["imageBuildConfig"]
+    assert all(config[part].items() <= told[part].items() for part in config)
+
+
+@pytest.mark.parametrize(
+    ("config", "where"),
+    [
+        ({"image": "x"}, "image"),
+        ({"codeRef": {"datarobot": {}}}, "codeRef.datarobot.catalogId"),
+        ({"dockerfile": {"source": "found"}}, "dockerfile"),
+        ({"dockerfile": {"source": "generated"}}, "dockerfile.generated.entrypoint"),
+    ],
+)
+def test_builds_that_nobody_could_carry_out_are_refused(config, where):
+    found = refused(ContainerInput, MAIN | {"imageBuildConfig": config})
+    assert [place for place, _ in found] == [f"imageBuildConfig.{where}"]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"": "x"}, {"a b": "x"}, {"a:": "x"}, {"A": "x\r\nB: y"}, {"A": "é"}]
+)
+def test_headers_of_probes_are_headers(headers):
+    body = MAIN | {"readinessProbe": {"path": "/", "httpHeaders": headers}}
+    ((where, _),) = refused(ContainerInput, body)
+    assert where.startswith("readinessProbe.httpHeaders.")
+
+
+@pytest.mark.parametrize(
+    "profile", [{"type": "Localhost"}, {"type": "RuntimeDefault", "localhostProfile": "p"}]
+)
+def test_a_profile_on_the_host_goes_with_its_type_only(profile):
+    ((where, why),) = refused(
+        ContainerInput, MAIN | {"securityContext": {"seccompProfile": profile}}
+    )
+    assert where == "securityContext.seccompProfile.localhostProfile"
+    assert "goes with type Localhost" in why
+
+
+@pytest.mark.parametrize("field", ["runAsUser", "runAsNonRoot", "privileged"])
+def test_who_a_container_runs_as_cannot_be_set(field):
+    assert refused(ContainerInput, MAIN | {"securityContext": {field: 1}})
+
+
+def test_there_are_at_most_fifty_routes():
+    routes = [{"path": f"/{n}"} for n in range(51)]
+    assert [place for place, _ in refused(ContainerInput, MAIN | {"routes": routes})] == ["routes"]
+    assert len(container(routes=routes[:50]).routes) == 50
 
 
 @pytest.mark.parametrize("entrypoint", [[], [""]])
@@ -217,28 +283,48 @@ def test_one_of_several_must_be_primary():
 
 
 @pytest.mark.parametrize(
-    ("containers", "why"),
+    ("containers", "where", "why"),
     [
-        ([MAIN, SIDE], "exactly one container must be primary, not 0"),
-        ([MAIN | {"primary": False}], "exactly one container must be primary, not 0"),
+        ([MAIN, SIDE], "containers", "exactly one container must be primary, not 0"),
+        (
+            [MAIN | {"primary": False}],
+            "containers",
+            "exactly one container must be primary, not 0",
+        ),
         (
             [MAIN | {"primary": True}, MAIN | {"primary": True, "name": "b"}],
+            "containers",
             "exactly one container must be primary, not 2",
         ),
-        ([{"imageUri": "i:1"}], "the primary container (i:1) needs a port"),
+        (
+            [{"imageUri": "i:1"}],
+            "containers.0.port",
+            "the primary container (i:1) needs a port",
+        ),
         (
             [MAIN | {"primary": True}, SIDE | {"port": 9000}],
+            "containers.1.port",
             "only the primary container may name a port, not side",
         ),
         (
             [MAIN | {"primary": True}, SIDE | {"routes": [{"path": "/"}]}],
+            "containers.1.routes",
             "only the primary container may name routes, not side",
         ),
-        ([MAIN | {"primary": True}, SIDE | {"name": "main"}], "container names must differ"),
+        (
+            [MAIN | {"primary": True}, SIDE | {"name": "main"}],
+            "containers.1.name",
+            "container names must differ, and main comes twice",
+        ),
     ],
 )
-def test_groups_that_cannot_work_are_refused(containers, why):
-    assert refused_because(ContainerGroupInput, {"containers": containers}) == why
+def test_groups_that_cannot_work_are_refused_at_the_field_to_blame(containers, where, why):
+    assert refused(ContainerGroupInput, {"containers": containers}) == [(where, why)]
+
+
+def test_nameless_containers_do_not_clash():
+    nameless = {"imageUri": "i:1", "primary": False}
+    assert len(group(MAIN | {"primary": True}, nameless, nameless).containers) == 3
 
 
 def test_a_group_may_be_empty_while_it_is_a_draft():

@@ -10,7 +10,9 @@ from controlplane.wire.families import (
 )
 
 OLD_WORDS = {"unknown", "submitted", "initializing", "running", "stopping", "stopped", "errored"}
-NEW_WORDS = OLD_WORDS - {"initializing"} | {"provisioning", "launching", "suspended", "terminated"}
+NEW_WORDS = OLD_WORDS - {"initializing"} | {
+    *("provisioning", "launching", "suspended", "interrupted", "terminated"),
+}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,23 @@ def test_every_state_has_a_word_that_the_family_knows(state):
 def test_at_zero_replicas_the_old_family_runs_and_the_new_is_suspended():
     assert workload_status(ProtonState.SUSPENDED, Family.OLD) == "running"
     assert workload_status(ProtonState.SUSPENDED, Family.NEW) == "suspended"
+
+
+@pytest.mark.parametrize(
+    ("state", "old", "new"),
+    [
+        (ProtonState.INITIALIZING, "initializing", "launching"),
+        (ProtonState.PROVISIONING, "initializing", "provisioning"),
+        (ProtonState.LAUNCHING, "initializing", "launching"),
+        (ProtonState.WARMING, "running", "running"),
+        (ProtonState.DRAINING, "running", "running"),
+        (ProtonState.INTERRUPTED, "submitted", "interrupted"),
+        (ProtonState.TERMINATED, "stopped", "terminated"),
+    ],
+)
+def test_states_that_a_family_does_not_know_become_the_nearest_one(state, old, new):
+    assert workload_status(state, Family.OLD) == old
+    assert workload_status(state, Family.NEW) == new
 
 
 def test_locked_is_registered_in_the_old_family():

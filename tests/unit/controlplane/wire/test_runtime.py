@@ -1,13 +1,9 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from controlplane.model.artifacts import Resources
 from controlplane.model.workloads import Autoscaling, GroupRuntime, Runtime, ScalingPolicy
 from controlplane.wire.families import Family
 from controlplane.wire.runtime import (
-    METRICS,
-    AutoscalingInput,
     GroupRuntimeInput,
     RuntimeInput,
     runtime_shape,
@@ -20,129 +16,6 @@ CPU = {"scalingMetric": "cpuAverageUtilization", "target": 70}
 
 def scaling(*policies, **fields):
     return {"policies": list(policies), **fields}
-
-
-def bounds(body):
-    made = AutoscalingInput.model_validate(body).to_model()
-    return made.min_replicas, made.max_replicas
-
-
-# -- bounds -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        pytest.param(
-            scaling(CONCURRENCY, minReplicaCount=0, maxReplicaCount=5), (0, 5), id="current-form"
-        ),
-        pytest.param(scaling(CONCURRENCY), (0, 1), id="defaults"),
-        pytest.param(scaling(CPU), (1, 1), id="defaults-where-zero-is-impossible"),
-        pytest.param(scaling(CONCURRENCY, CPU), (1, 1), id="defaults-of-a-mixture"),
-        pytest.param(scaling(CONCURRENCY, minReplicaCount=3), (3, 3), id="only-a-minimum"),
-        pytest.param(
-            scaling(CONCURRENCY | {"minCount": 0, "maxCount": 4}), (0, 4), id="legacy-form"
-        ),
-        pytest.param(
-            scaling(
-                CONCURRENCY | {"minCount": 2, "maxCount": 4}, CPU | {"minCount": 1, "maxCount": 9}
-            ),
-            (1, 9),
-            id="legacy-min-of-mins-max-of-maxes",
-        ),
-        pytest.param(
-            scaling(
-                CONCURRENCY | {"minCount": 0, "maxCount": 4}, minReplicaCount=1, maxReplicaCount=2
-            ),
-            (1, 2),
-            id="stated-bounds-beat-legacy-ones",
-        ),
-    ],
-)
-def test_bounds_of_every_generation_are_understood(body, expected):
-    assert bounds(body) == expected
-
-
-@pytest.mark.parametrize(
-    ("body", "why"),
-    [
-        (scaling(), "autoscaling needs at least one policy"),
-        (scaling(CONCURRENCY, minReplicaCount=3, maxReplicaCount=2), "exceeds the largest"),
-        (scaling(CONCURRENCY | {"minCount": 0, "maxCount": 0}), "must be at least 1"),
-        (scaling(CPU, minReplicaCount=0, maxReplicaCount=2), "cpuAverageUtilization cannot wake"),
-        (
-            scaling(CONCURRENCY, CPU, minReplicaCount=0, maxReplicaCount=2),
-            "cpuAverageUtilization cannot wake",
-        ),
-        *[
-            (
-                scaling({"scalingMetric": metric, "target": 1, "minCount": 0, "maxCount": 2}),
-                f"{metric} cannot wake",
-            )
-            for metric in METRICS[1:]
-        ],
-    ],
-)
-def test_bounds_that_cannot_work_are_refused(body, why):
-    assert why in refused_because(AutoscalingInput, body)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        scaling(CONCURRENCY, maxReplicaCount=0),
-        scaling(CONCURRENCY, minReplicaCount=-1),
-        scaling(CONCURRENCY, cooldownPeriodMinutes=-1),
-        scaling(CONCURRENCY, cooldownPeriodMinutes=43_201),
-        scaling(CONCURRENCY | {"target": 0}),
-        scaling(CONCURRENCY | {"target": -1}),
-        scaling(CONCURRENCY | {"target": float("nan")}),
-        scaling(CONCURRENCY | {"target": None}),
-        scaling({"scalingMetric": "httpRequestsConcurrency"}),
-        scaling(CONCURRENCY | {"weight": 1}),
-        scaling(CONCURRENCY, stepSize=1),
-    ],
-)
-def test_fields_that_cannot_work_are_refused(body):
-    assert refused(AutoscalingInput, body)
-
-
-def test_an_unknown_metric_is_refused_with_the_known_ones():
-    told = refused_because(
-        AutoscalingInput, scaling({"scalingMetric": "gpuCacheUtilization", "target": 1})
-    )
-    assert all(metric in told for metric in METRICS)
-
-
-def test_switched_off_autoscaling_may_be_empty():
-    assert AutoscalingInput.model_validate({"enabled": False}).to_model() == Autoscaling(
-        enabled=False, min_replicas=1, max_replicas=1
-    )
-
-
-@pytest.mark.parametrize(("minutes", "seconds"), [(None, None), (0, 0), (5, 300), (0.05, 3)])
-def test_the_cooldown_is_kept_in_seconds(minutes, seconds):
-    body = scaling(CONCURRENCY, cooldownPeriodMinutes=minutes)
-    assert AutoscalingInput.model_validate(body).to_model().cooldown_s == seconds
-
-
-@given(
-    low=st.integers(0, 20),
-    high=st.integers(1, 20),
-    legacy=st.booleans(),
-    metric=st.sampled_from(METRICS),
-)
-def test_accepted_bounds_are_always_possible(low, high, legacy, metric):
-    policy = {"scalingMetric": metric, "target": 1}
-    body = (
-        scaling(policy | {"minCount": low, "maxCount": high})
-        if legacy
-        else scaling(policy, minReplicaCount=low, maxReplicaCount=high)
-    )
-    if low > high or (low == 0 and metric != METRICS[0]):
-        assert refused(AutoscalingInput, body)
-    else:
-        assert bounds(body) == (low, high)
 
 
 # -- groups -----------------------------------------------------------------------------------
@@ -214,13 +87,17 @@ def test_the_flat_form_of_v241_is_one_group():
     flat = {"autoscaling": scaling(CONCURRENCY | {"minCount": 0, "maxCount": 3})}
     made = RuntimeInput.model_validate(flat).to_model().group().autoscaling
     assert made == Autoscaling(
-        policies=(ScalingPolicy(metric=METRICS[0], target=10),), min_replicas=0, max_replicas=3
+        policies=(ScalingPolicy(metric="httpRequestsConcurrency", target=10),),
+        min_replicas=0,
+        max_replicas=3,
     )
 
 
 def test_the_flat_form_follows_the_same_rules():
     body = {"replicaCount": 3, "autoscaling": scaling(CONCURRENCY)}
-    assert "exclude each other" in refused(RuntimeInput, body)[0][1]
+    assert refused(RuntimeInput, body) == [
+        ("replicaCount", "replicaCount and enabled autoscaling exclude each other: leave one out")
+    ]
 
 
 def test_two_forms_that_disagree_are_refused():
@@ -237,9 +114,49 @@ def test_more_than_one_group_is_refused():
     assert refused(RuntimeInput, {"containerGroups": groups})[0][0] == "containerGroups"
 
 
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"enclaveSelectionPolicy": "manual"}, "enclaves"),
+        ({"enclaveSelectionPolicy": "manual", "enclaves": []}, "enclaves"),
+        ({"enclaveSelectionPolicy": "nearest"}, "enclaveSelectionPolicy"),
+        ({"enclaves": ["a", "b", "a"]}, "enclaves.2"),
+        ({"enclaves": [""]}, "enclaves.0"),
+        ({"enclaves": ["e"] * 101}, "enclaves"),
+        ({"resourceBundles": ["a", "a"]}, "resourceBundles.1"),
+        (
+            {"containerGroups": [{"resourceBundles": ["a", "a"]}]},
+            "containerGroups.0.resourceBundles.1",
+        ),
+        ({"containerGroups": [{"resourceBundles": [""]}]}, "containerGroups.0.resourceBundles.0"),
+        (
+            {"containerGroups": [{"containers": [{"name": "a"}, {"name": "a"}]}]},
+            "containerGroups.0.containers.1.name",
+        ),
+        (
+            {"containerGroups": [{"replicaCount": 1, "autoscaling": scaling(CONCURRENCY)}]},
+            "containerGroups.0.replicaCount",
+        ),
+        (
+            {"containerGroups": [{"autoscaling": {"policies": [CPU] * 21}}]},
+            "containerGroups.0.autoscaling.policies",
+        ),
+    ],
+)
+def test_what_cannot_be_in_a_runtime_is_refused_where_it_stands(body, place):
+    assert [where for where, _ in refused(RuntimeInput, body)] == [place]
+
+
+def test_enclaves_may_be_left_to_the_platform():
+    body = {"enclaveSelectionPolicy": "availability", "enclaves": ["a", "b"]}
+    made = RuntimeInput.model_validate(body).to_model()
+    assert (made.enclave_selection_policy, made.enclaves) == ("availability", ("a", "b"))
+
+
 BODIES = [
     {"containerGroups": [{"replicaCount": 2}]},
     {"containerGroups": [{"autoscaling": scaling(CONCURRENCY, maxReplicaCount=4)}]},
+    {"containerGroups": [{"autoscaling": scaling(CPU | {"priority": 1}, CONCURRENCY)}]},
     {
         "containerGroups": [
             {
@@ -291,6 +208,25 @@ def test_answers_have_the_current_form():
         "maxReplicaCount": 4,
         "cooldownPeriodMinutes": 2,
     }
+
+
+def test_a_cooldown_that_nobody_set_is_null():
+    made = RuntimeInput.model_validate(
+        {"containerGroups": [{"autoscaling": scaling(CONCURRENCY)}]}
+    ).to_model()
+    (group,) = runtime_shape(made, Family.NEW).model_dump(mode="json")["containerGroups"]
+    assert group["autoscaling"]["cooldownPeriodMinutes"] is None
+
+
+def test_policies_carry_their_bounds_in_the_old_family_only():
+    body = scaling(CONCURRENCY | {"priority": 3}, minReplicaCount=1, maxReplicaCount=4)
+    made = RuntimeInput.model_validate({"containerGroups": [{"autoscaling": body}]}).to_model()
+    old = runtime_shape(made, Family.OLD).model_dump(mode="json")
+    expected = [CONCURRENCY | {"minCount": 1, "maxCount": 4, "priority": 3}]
+    assert old["autoscaling"]["policies"] == expected
+    assert old["containerGroups"][0]["autoscaling"]["policies"] == expected
+    new = runtime_shape(made, Family.NEW).model_dump(mode="json")
+    assert new["containerGroups"][0]["autoscaling"]["policies"] == [CONCURRENCY]
 
 
 def test_the_old_family_also_answers_at_the_top():

@@ -10,7 +10,8 @@ from controlplane.store.client import Store
 from gateway.core.load import CLASSES
 from gateway.net.access_log import AccessLog
 from gateway.net.admin import Admin
-from gateway.net.routes import ProtonRoute, Routes
+from gateway.net.endpoints import ProtonRoute
+from gateway.net.routes import Routes
 from gateway.net.worker import Worker
 
 OK = CLASSES.index("2xx")

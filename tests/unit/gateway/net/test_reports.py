@@ -8,9 +8,10 @@ from typing import Any, cast
 from controlplane.model.sections import GatewaySettings
 from controlplane.store.client import Store
 from gateway.net.access_log import AccessLog
+from gateway.net.endpoints import ProtonRoute
 from gateway.net.policies import Policies
 from gateway.net.reports import Reporter
-from gateway.net.routes import ProtonRoute, Routes
+from gateway.net.routes import Routes
 from gateway.net.worker import Worker
 from tests.fakes.virtual_time import run_virtual
 

@@ -1,0 +1,168 @@
+"""What the gateways have counted of a workload: what is recorded, and what they said since.
+
+A report that the recorder has not looked at yet is counted here in the same way, without writing:
+an answer lacks what the gateways have not reported, nothing else, and needs no recorder.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from controlplane.api.services import Services
+from controlplane.lifecycle.artifacts import DRAFT
+from controlplane.lifecycle.counting import News, absorb, fields_of, is_void
+from controlplane.lifecycle.resets import Part, without
+from controlplane.model.artifacts import Artifact
+from controlplane.model.statistics import (
+    DRAFT_RETENTION_S,
+    LOCKED_RETENTION_S,
+    SUMMARY,
+    Summary,
+    bucket_of_field,
+    decode_summary,
+)
+from controlplane.model.workloads import Workload
+from controlplane.store.errors import StoreError, StoreUnavailableError
+from controlplane.store.statistics import Reported, Rewrite, Statistics, load_of, version_of
+
+ATTEMPTS: Final = 10
+"""Of a write against the recorder's, which come every second."""
+
+_MORE_TTL_S: Final = 86_400
+"""A hash outlives its newest bucket by a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Fields of a workload, as if all reports had been recorded."""
+
+    stored: dict[str, bytes]
+    summary: Summary
+    under_way: int
+    """Requests queued and in flight over all living workers."""
+    queued: int
+    news: list[News] = field(repr=False)
+
+
+def retention_s(services: Services, workload: Workload) -> float:
+    """How long a workload's statistics are kept."""
+    artifact = services.mirror.get(Artifact, workload.artifact_id)
+    draft = artifact is not None and artifact.status == DRAFT
+    return DRAFT_RETENTION_S if draft else LOCKED_RETENTION_S
+
+
+def ttl_s(services: Services, workload: Workload) -> int:
+    """How long a workload's hash outlives its last write."""
+    return int(retention_s(services, workload)) + _MORE_TTL_S
+
+
+async def counted(services: Services, workload: Workload, names: Iterable[str]) -> Counted:
+    """Some fields of a workload with what the gateways have reported up to now.
+
+    Args:
+        services: Of the process.
+        workload: Whose.
+        names: Fields; the summary comes anyway.
+    """
+    statistics = Statistics(services.store)
+    now_s = services.clock()
+    reports = await statistics.reports()
+    before = await statistics.read(workload.id, [SUMMARY])
+    protons = {*services.protons[workload.id], *decode_summary(before.get(SUMMARY)).protons}
+    news, under_way, queued = news_of(reports, workload.id, protons)
+    wanted = dict.fromkeys((*fields_of(news, now_s=now_s), *names))
+    stored = await statistics.read(workload.id, list(wanted))
+    if is_void(stored, since=workload.stats_since):
+        for name in buckets_in(stored):
+            del stored[name]
+    changes = absorb(stored, news, since=workload.stats_since, under_way=under_way, now_s=now_s)
+    stored |= changes.sets
+    return Counted(stored, decode_summary(stored.get(SUMMARY)), under_way, queued, news)
+
+
+def buckets_in(names: Iterable[str]) -> list[str]:
+    """Those that are of buckets."""
+    return [name for name in names if bucket_of_field(name) is not None]
+
+
+async def settle(services: Services, workload: Workload) -> None:
+    """Record what the gateways have reported of a workload, before its statistics are reset.
+
+    Best effort: without it, what was counted since the recorder's last look, a second at most,
+    comes after the reset.
+    """
+    try:
+        await rewrite(services, workload)
+    except StoreError:
+        return
+
+
+async def rewrite(services: Services, workload: Workload, *, reset: Part | None = None) -> None:
+    """Record what was reported, and take something out of the statistics.
+
+    Args:
+        services: Of the process.
+        workload: Whose.
+        reset: What to take out; None: nothing.
+
+    Raises:
+        StoreUnavailableError: The store is away, or the recorder was faster each time.
+        StoreFullError: The disk is full.
+    """
+    statistics = Statistics(services.store)
+    since = workload.stats_since
+    for _ in range(ATTEMPTS):
+        now_s = services.clock()
+        reports = await statistics.reports()
+        stored = await statistics.read_all(workload.id)
+        protons = {*services.protons[workload.id], *decode_summary(stored.get(SUMMARY)).protons}
+        news, under_way, _ = news_of(reports, workload.id, protons)
+        if not stored and not news:
+            return
+        old = buckets_in(stored) if is_void(stored, since=since) else ()
+        changes = absorb(stored, news, since=since, under_way=under_way, now_s=now_s)
+        changes.drops.update(name for name in old if name not in changes.sets)
+        if reset is not None:
+            left = {name: value for name, value in stored.items() if name not in changes.drops}
+            taken = without(left | changes.sets, reset, now_s=now_s)
+            changes.drops |= taken.drops
+            changes.sets = {
+                name: value
+                for name, value in (changes.sets | taken.sets).items()
+                if name not in taken.drops
+            }
+        late = await statistics.write(
+            [
+                Rewrite(
+                    workload_id=workload.id,
+                    expected=version_of(stored),
+                    changes=changes,
+                    ttl_s=ttl_s(services, workload),
+                )
+            ]
+        )
+        if not late:
+            return
+    raise StoreUnavailableError("the statistics were written by somebody else each time")
+
+
+def news_of(
+    reports: Iterable[Reported], workload_id: str, protons: Iterable[str]
+) -> tuple[list[News], int, int]:
+    """What reports say of a workload; requests under way at workers that live, and waiting ones."""
+    news: list[News] = []
+    under_way = queued = 0
+    protons = list(protons)
+    for lives, _, report in reports:
+        for proton_id in protons:
+            raw = report.protons.get(proton_id)
+            if raw is None:
+                continue
+            load = load_of(raw)
+            if load.workload_id != workload_id:
+                continue
+            news.append(News(report.worker_id, proton_id, report.clock_s, report.sent_at, load))
+            if lives:
+                under_way += load.in_flight + load.queued
+                queued += load.queued
+    return news, under_way, queued

@@ -1,0 +1,81 @@
+"""`tidegate audit`: who changed what. For admins."""
+
+from typing import Annotated
+
+import typer
+
+from controlplane.cli import options
+from controlplane.cli.client import Json, connect
+from controlplane.cli.output import print_json, print_table
+
+_SHOWN_CHARS = 60
+
+
+def audit(
+    *,
+    actor: Annotated[
+        str | None, typer.Option(metavar="USER", help="Only what this user did (name or id).")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only records of this kind, such as workload or user.")
+    ] = None,
+    record: Annotated[str | None, typer.Option(metavar="ID", help="Only this record.")] = None,
+    action: Annotated[
+        str | None, typer.Option(help="Only created, updated or deleted records.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From here on: 2026-01-31T12:00:00Z.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Before this: 2026-01-31T12:00:00Z.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most lines.")] = 50,
+    url: options.ApiUrl = None,
+    token: options.ApiToken = None,
+    as_json: options.Json = False,
+) -> None:
+    """List what was changed, by whom, from what to what; newest first. For admins."""
+    named = {
+        "actor": actor,
+        "kind": kind,
+        "id": record,
+        "action": action,
+        "since": since,
+        "until": until,
+    }
+    query: dict[str, str | int] = {name: value for name, value in named.items() if value}
+    with connect(url=url, token=token) as api:
+        lines = list(api.pages("audit", query=query, limit=limit))
+    if as_json:
+        print_json(lines)
+        return
+    print_table(
+        ["TIME", "BY", "ACTION", "KIND", "ID", "NAME", "CHANGES"],
+        [
+            (
+                line["timestamp"][:19],
+                line["actor"]["name"],
+                line["action"],
+                line["kind"],
+                line["recordId"],
+                line["recordName"],
+                told(line),
+            )
+            for line in lines
+        ],
+    )
+
+
+def told(line: Json) -> str:
+    """The changed fields of a line, as short as a table wants them."""
+    if line["action"] == "created":
+        return ""
+    return ", ".join(
+        f"{change['field']}: {_short(change['before'])} -> {_short(change['after'])}"
+        for change in line["changes"]
+    )
+
+
+def _short(value: object) -> str:
+    text = "-" if value is None else str(value)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."

@@ -1,0 +1,190 @@
+"""The statistics of workloads in the store: one hash each, written whole or not at all.
+
+Writers say which version of a hash they have read; of two at once one must read again. The recorder
+carries its lease besides, so that one that only believes to have it writes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import msgspec
+
+from controlplane.model.reports import ProtonLoad
+from controlplane.model.statistics import SUMMARY, VERSION, Changes
+from controlplane.store import scripts
+from controlplane.store.client import Lease, Store
+from controlplane.store.connection import Argument
+from controlplane.store.errors import FencedError
+
+PER_CALL: Final = 256
+"""Workloads in one call: the server does nothing else meanwhile."""
+
+_FIELDS_PER_CALL: Final = 4000
+"""Below what a script may unpack."""
+
+
+class LastReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's report, without taking its protons apart: most are as they were."""
+
+    worker_id: str
+    sent_at: float
+    clock_s: float
+    protons: dict[str, msgspec.Raw] = {}
+
+
+class Reported(NamedTuple):
+    """A report, and whether its worker still lives."""
+
+    lives: bool
+    expires: str
+    """Names this very report."""
+    report: LastReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """What to write about one workload."""
+
+    workload_id: str
+    expected: str
+    """The version that was read; see `version_of`."""
+    changes: Changes
+    ttl_s: int
+    """Without another write the whole hash is forgotten after this time."""
+
+
+_REPORTS: Final = msgspec.json.Decoder(LastReport)
+_LOADS: Final = msgspec.json.Decoder(ProtonLoad)
+
+
+class Statistics:
+    """Reads and writes of statistics; raises the store's errors as every call does."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def reports(self) -> list[Reported]:
+        """The last report of every worker, also of those that are gone, until it is counted."""
+        found: list[tuple[int, bytes, bytes]] = await self._store.link.run(
+            scripts.REPORTS, [self._store.keys["reports"]]
+        )
+        reports = []
+        for lives, _, value in found:
+            expires, _, body = value.partition(b" ")
+            reports.append(Reported(bool(lives), expires.decode(), _REPORTS.decode(body)))
+        return reports
+
+    async def counted(self, reported: Reported) -> None:
+        """Forget the report of a worker that is gone."""
+        await self._store.link.run(
+            scripts.COUNTED,
+            [self._store.keys["reports"]],
+            reported.report.worker_id,
+            reported.expires,
+        )
+
+    async def read(self, workload_id: str, names: Sequence[str]) -> dict[str, bytes]:
+        """Some fields of one workload; those that are not there are left out."""
+        found: dict[str, bytes] = {}
+        for first in range(0, len(names), _FIELDS_PER_CALL):
+            part = names[first : first + _FIELDS_PER_CALL]
+            values = await self._store.link.call("HMGET", self._key(workload_id), *part)
+            found |= {n: v for n, v in zip(part, values, strict=True) if v is not None}
+        return found
+
+    async def read_all(self, workload_id: str) -> dict[str, bytes]:
+        """All fields of one workload."""
+        found: dict[bytes, bytes] = await self._store.link.call("HGETALL", self._key(workload_id))
+        return {name.decode(): value for name, value in found.items()}
+
+    async def read_many(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, bytes]]:
+        """Workload to some of its fields, in one call per 256 workloads."""
+        found: dict[str, dict[str, bytes]] = {}
+        for chunk in _chunks(list(wanted)):
+            arguments: list[Argument] = []
+            for workload_id in chunk:
+                arguments += [len(wanted[workload_id]), *wanted[workload_id]]
+            rows = await self._store.link.run(
+                scripts.FIELDS, [self._key(workload_id) for workload_id in chunk], *arguments
+            )
+            for workload_id, row in zip(chunk, rows, strict=True):
+                pairs = zip(wanted[workload_id], row, strict=True)
+                found[workload_id] = {name: value for name, value in pairs if value is not None}
+        return found
+
+    async def summaries(self, workload_ids: Sequence[str]) -> dict[str, bytes | None]:
+        """Workload to its encoded `Summary`, in one call per 256 workloads."""
+        found = await self.read_many(dict.fromkeys(workload_ids, (SUMMARY,)))
+        return {workload_id: row.get(SUMMARY) for workload_id, row in found.items()}
+
+    async def names(self, workload_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Workload to the names of its fields."""
+        found: dict[str, list[str]] = {}
+        for chunk in _chunks(workload_ids):
+            rows = await self._store.link.run(
+                scripts.FIELDS, [self._key(workload_id) for workload_id in chunk], *[0] * len(chunk)
+            )
+            for workload_id, row in zip(chunk, rows, strict=True):
+                found[workload_id] = [name.decode() for name in row]
+        return found
+
+    async def write(self, rewrites: Sequence[Rewrite], *, fence: Lease | None = None) -> set[str]:
+        """Write what was worked out from fields that were read.
+
+        Returns:
+            The workloads that are not at the expected version: nothing of theirs was written, or it
+            was and the answer was lost. Either way what they are now has to be read.
+
+        Raises:
+            FencedError: The lease is lost, nothing was written.
+            StoreFullError: The disk is full, nothing was written.
+        """
+        self._store.check_room()
+        late: set[str] = set()
+        for first in range(0, len(rewrites), PER_CALL):
+            part = rewrites[first : first + PER_CALL]
+            late |= await self._write(part, fence)
+        return late
+
+    async def _write(self, rewrites: Sequence[Rewrite], fence: Lease | None) -> set[str]:
+        keys = self._store.keys
+        arguments: list[Argument] = [fence.value if fence else ""]
+        for rewrite in rewrites:
+            changes = rewrite.changes
+            arguments += [rewrite.expected, rewrite.ttl_s, len(changes.sets), len(changes.drops)]
+            for name, value in changes.sets.items():
+                arguments += [name, value]
+            arguments += changes.drops
+        done = await self._store.link.run(
+            scripts.STATISTICS,
+            [
+                keys[f"lease:{fence.name}"] if fence else keys["meta"],
+                *(self._key(rewrite.workload_id) for rewrite in rewrites),
+            ],
+            *arguments,
+        )
+        if isinstance(done, bytes) and fence is not None:
+            raise FencedError(f"{fence.holder} no longer holds the lease {fence.name!r}")
+        return {r.workload_id for r, written in zip(rewrites, done, strict=True) if not written}
+
+    async def forget(self, workload_id: str) -> None:
+        """Delete everything about a workload."""
+        await self._store.link.call("UNLINK", self._key(workload_id))
+
+    def _key(self, workload_id: str) -> str:
+        return self._store.keys[f"stats:{workload_id}"]
+
+
+def load_of(raw: msgspec.Raw) -> ProtonLoad:
+    """Take one proton of a report apart."""
+    return _LOADS.decode(raw)
+
+
+def version_of(fields: Mapping[str, bytes]) -> str:
+    """The version of what was read, `VERSION` among it."""
+    return fields.get(VERSION, b"0").decode()
+
+
+def _chunks(ids: Sequence[str]) -> list[Sequence[str]]:
+    return [ids[first : first + PER_CALL] for first in range(0, len(ids), PER_CALL)]

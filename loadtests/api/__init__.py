@@ -1,0 +1,1 @@
+"""What the control plane's API costs with many workloads."""

@@ -1,0 +1,138 @@
+"""Statistics in the store: written whole or not at all, by one writer at a time."""
+
+import asyncio
+
+import pytest
+
+from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.model.statistics import SUMMARY, VERSION, Changes
+from controlplane.store.errors import FencedError
+from controlplane.store.statistics import (
+    PER_CALL,
+    Rewrite,
+    Statistics,
+    load_of,
+    version_of,
+)
+from tests.fakes.waiting import DEADLINE_S
+
+
+def rewrite(workload_id="w", *, expected="0", drops=(), ttl_s=60, **sets) -> Rewrite:
+    fields = {name: value.encode() for name, value in sets.items()}
+    return Rewrite(
+        workload_id=workload_id,
+        expected=expected,
+        changes=Changes(fields, set(drops)),
+        ttl_s=ttl_s,
+    )
+
+
+def report(worker="w1", **protons) -> LoadReport:
+    return LoadReport(worker_id=worker, sent_at=5.0, clock_s=7.0, revision=1, protons=protons)
+
+
+@pytest.fixture
+def statistics(store) -> Statistics:
+    return Statistics(store)
+
+
+async def test_fields_are_set_and_dropped_together(statistics):
+    assert await statistics.write([rewrite(a="1", b="2")]) == set()
+    assert await statistics.read("w", ["a", "b", "c", VERSION]) == {
+        "a": b"1",
+        "b": b"2",
+        VERSION: b"1",
+    }
+    assert await statistics.write([rewrite(expected="1", drops=["a"], b="3")]) == set()
+    assert await statistics.read_all("w") == {"b": b"3", VERSION: b"2"}
+
+
+async def test_of_two_writers_one_must_read_again(statistics, second):
+    await statistics.write([rewrite(a="1")])
+    fields = await statistics.read_all("w")
+    assert version_of(fields) == "1"
+    assert await Statistics(second).write([rewrite(expected="1", a="2")]) == set()
+    assert await statistics.write([rewrite(expected="1", a="3", b="3")]) == {"w"}
+    assert await statistics.read_all("w") == {"a": b"2", VERSION: b"2"}
+
+
+async def test_a_late_workload_does_not_hold_up_the_others(statistics):
+    await statistics.write([rewrite("late", a="1")])
+    assert await statistics.write([rewrite("late", a="2"), rewrite("well", a="2")]) == {"late"}
+    assert await statistics.read("well", ["a"]) == {"a": b"2"}
+
+
+async def test_the_same_write_again_changes_nothing(statistics):
+    one = rewrite(a="1")
+    assert await statistics.write([one]) == set()
+    assert await statistics.write([one]) == {"w"}
+    assert await statistics.read_all("w") == {"a": b"1", VERSION: b"1"}
+
+
+async def test_a_writer_without_its_lease_writes_nothing(statistics, store):
+    old = await store.acquire("conductor", "old", ttl_s=60)
+    assert await statistics.write([rewrite(a="1")], fence=old) == set()
+    await store.release(old)
+    new = await store.acquire("conductor", "new", ttl_s=60)
+    with pytest.raises(FencedError, match="old"):
+        await statistics.write([rewrite(expected="1", a="2")], fence=old)
+    assert await statistics.write([rewrite(expected="1", a="3")], fence=new) == set()
+    assert await statistics.read("w", ["a"]) == {"a": b"3"}
+
+
+async def test_a_hash_is_forgotten_without_writes(statistics, store):
+    await statistics.write([rewrite(ttl_s=1000, a="1")])
+    assert 900 < await store.link.call("TTL", store.keys["stats:w"]) <= 1000
+    await statistics.forget("w")
+    assert await statistics.read_all("w") == {}
+    assert await statistics.write([rewrite(a="1")]) == set(), "it begins anew"
+
+
+async def test_many_workloads_are_read_and_written_in_few_calls(statistics):
+    ids = [f"{n:024x}" for n in range(2 * PER_CALL + 7)]
+    assert await statistics.write([rewrite(i, **{SUMMARY: "x"}) for i in ids]) == set()
+    found = await statistics.summaries([*ids, "nobody"])
+    assert found == dict.fromkeys(ids, b"x") | {"nobody": None}
+    rows = await statistics.read_many(dict.fromkeys(ids, (VERSION, "none")))
+    assert rows == {i: {VERSION: b"1"} for i in ids}
+    names = await statistics.names(ids)
+    assert {tuple(sorted(row)) for row in names.values()} == {(SUMMARY, VERSION)}
+
+
+async def test_more_fields_than_a_script_takes_are_read(statistics):
+    many = {f"f{n}": str(n) for n in range(9000)}
+    await statistics.write([rewrite(**many)])
+    assert len(await statistics.read("w", list(many))) == 9000
+    assert await statistics.write([rewrite(expected="1", drops=many, last="1")]) == set()
+    assert set(await statistics.read_all("w")) == {"last", VERSION}
+
+
+async def test_reports_are_not_taken_apart_before_somebody_asks(statistics, store):
+    load = ProtonLoad(workload_id="w", started=3, response_time={7: 2})
+    await store.publish_report(report(p=load), ttl_s=60)
+    [found] = await statistics.reports()
+    assert found.lives
+    assert (found.report.worker_id, found.report.sent_at, found.report.clock_s) == ("w1", 5, 7)
+    assert load_of(found.report.protons["p"]) == load
+
+
+async def test_the_last_report_of_a_worker_that_is_gone_stays_until_it_is_counted(
+    statistics, store
+):
+    await store.publish_report(report(), ttl_s=0.01)
+    async with asyncio.timeout(DEADLINE_S):
+        while await store.collect_reports():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    [found] = await statistics.reports()
+    assert not found.lives
+    await statistics.counted(found)
+    assert await statistics.reports() == []
+
+
+async def test_a_worker_that_came_back_keeps_its_report(statistics, store):
+    await store.publish_report(report(), ttl_s=0.01)
+    [found] = await statistics.reports()
+    await store.publish_report(report(), ttl_s=60)
+    await statistics.counted(found)
+    [again] = await statistics.reports()
+    assert again.lives

@@ -1,0 +1,170 @@
+"""What replicas are told in confidence, out of a real store."""
+
+import asyncio
+import time
+
+import msgspec
+import pytest
+
+from autoscaler.leadership import Leadership
+from autoscaler.reconcilers.base import SecretError
+from autoscaler.secrets import RECORDS, StoreSecrets
+from controlplane.accounts import token_digest
+from controlplane.model.artifacts import Container, EnvVar
+from controlplane.model.people import Credential, Scope, Token
+from controlplane.model.workloads import Runtime, Workload
+from controlplane.sealing import KeyFile, make_key_file, new_key, seal_values
+from controlplane.store.client import Delete, Put
+from controlplane.store.watch import Mirror
+
+WORKLOAD = "b" * 24
+CREDENTIAL = "1" * 24
+
+
+class Rig:
+    """A leading autoscaler's part that knows secrets."""
+
+    def __init__(self, store, keys):
+        self.store, self.keys = store, keys
+        self.mirror = Mirror(store, RECORDS)
+        loop = asyncio.get_running_loop()
+        self.leadership = Leadership(store, holder="test", ttl_s=60, clock=loop.time)
+        self.secrets = StoreSecrets(
+            store,
+            self.mirror,
+            self.leadership,
+            keys,
+            api_url="http://api.test:8081",
+            wall=time.time,
+        )
+
+    async def write(self, *records):
+        revision = await self.store.commit([Put(record) for record in records])
+        await self.mirror.reached(revision, timeout_s=20)
+
+    async def told(self, *variables):
+        return await self.secrets.variables(WORKLOAD, Container(name="main", environment=variables))
+
+    async def refusal(self, *variables):
+        with pytest.raises(SecretError) as raised:
+            await self.told(*variables)
+        return str(raised.value)
+
+
+@pytest.fixture
+async def rig(store, tmp_path):
+    make_key_file(tmp_path / "credentials.key")
+    rig = Rig(store, KeyFile(tmp_path / "credentials.key"))
+    await rig.mirror.start()
+    await rig.leadership.campaign()
+    await rig.write(
+        Workload(
+            id=WORKLOAD,
+            name="hello",
+            artifact_id="a" * 24,
+            runtime=Runtime(),
+            creator_id="2" * 24,
+            created_at=1.0,
+            updated_at=1.0,
+        )
+    )
+    yield rig
+    await rig.mirror.stop()
+
+
+def credential(rig, **values):
+    return Credential(
+        id=CREDENTIAL,
+        name="db",
+        type="basic",
+        keys=tuple(values),
+        sealed=seal_values(rig.keys.ring(), CREDENTIAL, values),
+        user_id="2" * 24,
+        created_at=1.0,
+        updated_at=1.0,
+    )
+
+
+def reference(key="password"):
+    return EnvVar(source="dr-credential", name="PW", credential_id=CREDENTIAL, key=key)
+
+
+TOKEN = EnvVar(source="api-key", name="DATAROBOT_API_TOKEN")
+
+
+async def test_values_of_credentials_are_told_as_they_are_at_each_start(rig):
+    await rig.write(credential(rig, user="app", password="one"))
+    assert await rig.told(reference(), EnvVar(name="A", value="b")) == {"PW": "one"}
+    await rig.write(credential(rig, user="app", password="two"))
+    assert await rig.told(reference()) == {"PW": "two"}
+
+
+async def test_what_is_missing_is_named(rig):
+    assert f"PW comes from credential {CREDENTIAL}, which does not exist" in await rig.refusal(
+        reference()
+    )
+    await rig.write(credential(rig, user="app"))
+    told = await rig.refusal(reference())
+    assert "PW comes from password of credential 'db'" in told
+    assert "has no such value" in told
+
+
+async def test_a_lost_key_is_told_with_the_credential_and_the_file(rig):
+    await rig.write(credential(rig, password="one"))
+    rig.keys.path.write_text(new_key() + "\n")
+    told = await rig.refusal(reference())
+    assert "PW cannot be set. Credential 'db'" in told
+    assert str(rig.keys.path) in told
+
+
+async def test_the_token_is_the_workloads_own_and_only_sealed_in_the_store(rig):
+    told = await rig.told(TOKEN)
+    text = told["DATAROBOT_API_TOKEN"]
+    assert told["DATAROBOT_ENDPOINT"] == "http://api.test:8081/api/v2"
+    assert told["DATAROBOT_PUBLIC_API_ENDPOINT"] == told["DATAROBOT_ENDPOINT"]
+    held = await rig.store.get(Token, WORKLOAD)
+    assert held.record.digest == token_digest(text)
+    assert (held.record.name, held.record.user_id) == ("hello", "2" * 24)
+    assert (held.record.scope, held.record.made_for) == (Scope.WORKLOAD, WORKLOAD)
+    assert text.encode() not in msgspec.json.encode(held.record)
+
+
+async def test_every_replica_gets_the_same_token_whoever_starts_it(rig, store):
+    first = await rig.told(TOKEN)
+    assert await rig.told(TOKEN) == first
+    other = Rig(store, rig.keys)
+    await other.mirror.start()
+    try:
+        # It does not lead: it may read what is there, and could not make another one.
+        assert await other.told(TOKEN) == first
+    finally:
+        await other.mirror.stop()
+
+
+async def test_a_token_that_was_revoked_is_made_anew(rig):
+    first = await rig.told(TOKEN)
+    revision = await rig.store.commit([Delete(Token, WORKLOAD)])
+    await rig.mirror.reached(revision, timeout_s=20)
+    assert (await rig.told(TOKEN))["DATAROBOT_API_TOKEN"] != first["DATAROBOT_API_TOKEN"]
+
+
+async def test_a_token_whose_key_is_lost_is_made_anew(rig):
+    first = await rig.told(TOKEN)
+    rig.keys.path.write_text(new_key() + "\n")
+    second = await rig.told(TOKEN)
+    assert second["DATAROBOT_API_TOKEN"] != first["DATAROBOT_API_TOKEN"]
+    assert await rig.told(TOKEN) == second
+
+
+async def test_without_a_workload_a_key_or_the_lease_there_is_no_token(rig, store):
+    rig.keys.path.unlink()
+    assert "cannot be kept" in await rig.refusal(TOKEN)
+    make_key_file(rig.keys.path)
+    other = Rig(store, rig.keys)
+    await other.mirror.start()
+    try:
+        assert "cannot be made now" in await other.refusal(TOKEN)
+    finally:
+        await other.mirror.stop()
+    await rig.store.commit([Delete(Workload, WORKLOAD)])
+    assert f"no workload {WORKLOAD}" in await rig.refusal(TOKEN)

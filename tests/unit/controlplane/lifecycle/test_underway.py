@@ -1,0 +1,92 @@
+"""What holds for every replacement."""
+
+import pytest
+
+from controlplane.lifecycle.plans import Held, Remove
+from controlplane.lifecycle.underway import (
+    artifacts_in_use,
+    details,
+    end_with_stop,
+    enough,
+    is_under_way,
+)
+from controlplane.model.states import ReplacementStatus
+from controlplane.model.workloads import Autoscaling, GroupRuntime, Proton, ScalingPolicy
+from tests.unit.controlplane.lifecycle.test_replacements import NEW_ARTIFACT, world
+from tests.unit.controlplane.lifecycle.worlds import NOW, proton, stamp, workload
+
+S = ReplacementStatus
+POLICIES = (ScalingPolicy(metric="httpRequestsConcurrency", target=1),)
+
+
+@pytest.mark.parametrize(
+    ("group", "ready", "share", "expected"),
+    [
+        pytest.param(GroupRuntime(replica_count=3), 1, 1, 3, id="all-of-a-fixed-count"),
+        pytest.param(GroupRuntime(replica_count=1), 5, 1, 1, id="no-more-than-a-fixed-count"),
+        pytest.param(GroupRuntime(), 5, 1, 1, id="the-default-is-one"),
+        pytest.param(GroupRuntime(autoscaling=Autoscaling()), 5, 1, 1, id="nothing-to-scale-by"),
+        pytest.param((0, 5), 0, 1, 1, id="at-least-one-where-zero-is-allowed"),
+        pytest.param((2, 5), 0, 1, 2, id="at-least-the-minimum"),
+        pytest.param((0, 5), 4, 1, 4, id="as-many-as-serve-now"),
+        pytest.param((0, 5), 9, 1, 5, id="at-most-the-maximum"),
+        pytest.param((0, 5), 4, 0.3, 2, id="a-share-rounds-up"),
+    ],
+)
+def test_enough(group, ready, share, expected):
+    if isinstance(group, tuple):
+        auto = Autoscaling(policies=POLICIES, min_replicas=group[0], max_replicas=group[1])
+        group = GroupRuntime(autoscaling=auto)
+    assert enough(group, active_ready=ready, share=share) == expected
+
+
+def test_a_replacement_is_under_way_until_it_ends():
+    ended = {S.COMPLETED, S.ERRORED}
+    found = {status: is_under_way(world(status).situation.replacement) for status in S}
+    assert found == {status: status not in ended for status in S}
+    assert not is_under_way(None)
+
+
+@pytest.mark.parametrize("status", list(S))
+def test_a_replacement_under_way_uses_both_artifacts(status):
+    found = artifacts_in_use(world(status).situation.workload.record)
+    ended = status in {S.COMPLETED, S.ERRORED}
+    assert found == ({"a" * 24} if ended else {"a" * 24, NEW_ARTIFACT})
+
+
+def test_without_a_replacement_a_workload_uses_one_artifact():
+    assert artifacts_in_use(workload()) == {"a" * 24}
+    only_new = world(S.SWITCHING, previous_artifact_id=None, record={"artifact_id": NEW_ARTIFACT})
+    assert artifacts_in_use(only_new.situation.workload.record) == {NEW_ARTIFACT}
+
+
+def test_an_event_says_nothing_of_protons_that_nobody_looked_at():
+    found = details(world(S.SUBMITTED, candidate_proton_id=None).situation.replacement)
+    assert found["protonStatuses"] is None
+    assert found["candidateProtonIds"] == []
+
+
+BESIDE = Held(proton(id="d" * 24), 7)
+
+
+def test_a_stop_before_the_switch_cancels():
+    record = world(S.AWAITING_PROMOTION).situation.workload.record
+    after, removed, history = end_with_stop(record, [BESIDE], stamp=stamp())
+    assert after.replacement is None
+    assert removed == (Remove(kind=Proton, id="d" * 24, expected=7),)
+    assert [(r.status, r.deleted_at, r.ended_at) for r in history] == [(S.ERRORED, NOW, NOW)]
+
+
+def test_a_stop_after_the_switch_completes():
+    record = world(S.SWITCHING, message="kept").situation.workload.record
+    after, _, history = end_with_stop(record, [BESIDE], stamp=stamp())
+    assert after.replacement is None
+    assert [(r.status, r.deleted_at, r.message) for r in history] == [(S.COMPLETED, None, "kept")]
+
+
+def test_a_stop_takes_a_completed_one_off_and_leaves_a_failure_shown():
+    done = world(S.COMPLETED).situation.workload.record
+    assert end_with_stop(done, [], stamp=stamp())[0].replacement is None
+    failed = world(S.ERRORED).situation.workload.record
+    for record in (failed, workload()):
+        assert end_with_stop(record, [], stamp=stamp()) == (record, (), ())
