@@ -129,7 +129,7 @@ async def test_an_edit_changes_what_it_names_and_null_takes_an_optional_value_aw
         ({"password": "a\0b"}, "password", "value_error"),
         ({"password": 7}, "password", "string_type"),
         ({"password": "hunter2!" * 9000}, "password", "string_too_long"),
-        ({"passwords": "hunter2!"}, "passwrod", "extra_forbidden"),
+        ({"passwords": "hunter2!"}, "passwords", "extra_forbidden"),
         ({"credentialType": "magic"}, "credentialType", "value_error"),
         ({"name": ""}, "name", "string_too_short"),
     ],
