@@ -3,7 +3,7 @@
 import hashlib
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 
 from controlplane.model.people import Scope, Token, User
 from controlplane.wire.base import (
@@ -85,7 +85,16 @@ Username = Annotated[
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
 PersonName = Annotated[str, Field(max_length=100)]
 
-_Moment = Annotated[AwareDatetime, Field(description="RFC 3339, with its zone.")]
+def _written(value: object) -> object:
+    """Numbers are no moments, in quotes neither: pydantic would count seconds from 1970."""
+    if not isinstance(value, str) or value[4:5] != "-":
+        raise broken_rule("send an RFC 3339 time with its zone, such as 2026-11-21T19:00:00Z")
+    return value
+
+
+_Moment = Annotated[
+    AwareDatetime, BeforeValidator(_written), Field(description="RFC 3339, with its zone.")
+]
 
 
 class UserInput(Input):

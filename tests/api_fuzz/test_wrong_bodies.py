@@ -58,6 +58,8 @@ async def values(api):
 
 def names_the_field(detail, where):
     """Whether one of the errors is about this place, or about what it stands in."""
+    if not all(isinstance(error, dict) for error in detail):
+        return False
     locs = [error["loc"] for error in detail]
     assert all(loc[0] == "body" for loc in locs), locs
     return any(covers(loc[1:], where) for loc in locs)
