@@ -13,8 +13,9 @@ STAMP := $(VENV)/installed
 CORE := */core/*,controlplane/model/*,controlplane/lifecycle*
 CORE_SOURCES := gateway/core autoscaler/core controlplane/model controlplane/lifecycle
 
-# Tests that start replicas: one at a time, for the machine's cores and the replicas' ports.
-ALONE := tests/integration/autoscaler tests/integration/reconciler tests/system tests/peers
+# Tests that start replicas or load the machine: one at a time, for its cores and the replicas' ports.
+ALONE := tests/integration/autoscaler tests/integration/reconciler tests/system tests/peers \
+	tests/clients/test_public_clients.py tests/api_fuzz/test_schemathesis.py
 
 PYTEST := $(PY) -m pytest -m "not slow"
 

@@ -85,6 +85,7 @@ Username = Annotated[
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
 PersonName = Annotated[str, Field(max_length=100)]
 
+
 def _written(value: object) -> object:
     """Numbers are no moments, in quotes neither: pydantic would count seconds from 1970."""
     if not isinstance(value, str) or value[4:5] != "-":
