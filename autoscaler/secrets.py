@@ -3,30 +3,46 @@
 Everything is looked up at each start of a replica, so a changed credential counts from then on.
 Proton and replica records hold references only.
 
-The token is made when the first replica of a workload that asks for one (`api-key`) starts; later
-ones get the same. Its text is kept encrypted, for the replicas that start after us. The conductor
-revokes it when the workload is stopped or deleted.
+The token belongs to whoever made the proton that starts: it is their choice what code runs, so
+nobody else's rights are lent to that code. Where they are gone, disabled or no owner any more, it
+belongs to another owner of the workload. It never has an admin's power, whoever's it is. It is not
+limited to its workload: clients in replicas call other workloads with it, as its user may.
+
+It is made when the first replica that asks for one (`api-key`) starts for that user; later ones get
+the same. Its text is kept encrypted, for the replicas that start after us. The conductor revokes
+it when the workload is stopped or deleted.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
+
 from autoscaler.errors import LeadershipLostError
 from autoscaler.leadership import Leadership
 from autoscaler.reconcilers.base import SecretError
-from controlplane import accounts
+from controlplane import accounts, audit
+from controlplane.lifecycle import access
 from controlplane.model.artifacts import Container, EnvVar
 from controlplane.model.credentials import API_KEY, CREDENTIAL
-from controlplane.model.people import Credential, Scope, Token
-from controlplane.model.workloads import Workload
+from controlplane.model.people import Credential, Scope, Token, User
+from controlplane.model.states import AccessRole, Desired, effective_roles
+from controlplane.model.workloads import Proton, Workload
 from controlplane.sealing import KeyFile, SealingError, open_values
 from controlplane.store.client import Put, Store
 from controlplane.store.errors import ConflictError, StoreError
+from controlplane.store.ids import ObjectIds
 from controlplane.store.watch import Mirror
 
-RECORDS: Final = (Credential, Token)
-"""What the mirror must follow."""
+RECORDS: Final = (Credential, Token, User, Workload)
+"""What the mirror must follow, besides protons."""
+
+_NO_WORKLOAD: Final = "There is no workload {} to make a token for."
+_BY: Final = audit.By(name="autoscaler", operation="start of a replica with api-key")
+_KEEP_ALL: Final = 2**31 - 1
+"""Audit lines: only the API shortens their journal."""
 
 
 class StoreSecrets:
@@ -45,8 +61,8 @@ class StoreSecrets:
         """Prepare for one term.
 
         Args:
-            store: For what the mirror does not follow.
-            mirror: With `RECORDS`.
+            store: Asked whether a workload is still there before it is given a token.
+            mirror: With `RECORDS` and protons.
             leadership: Whose term it is.
             keys: The installation's.
             api_url: Base of the API as replicas reach it, without a slash at its end.
@@ -58,6 +74,7 @@ class StoreSecrets:
         self._keys = keys
         self._endpoint = f"{api_url}/api/v2"
         self._wall = wall
+        self._ids = ObjectIds()
 
     async def variables(self, workload_id: str, container: Container) -> Mapping[str, str]:
         """See `base.Secrets`."""
@@ -68,7 +85,7 @@ class StoreSecrets:
             elif variable.source == API_KEY:
                 found.setdefault("DATAROBOT_ENDPOINT", self._endpoint)
                 found.setdefault("DATAROBOT_PUBLIC_API_ENDPOINT", self._endpoint)
-                found[variable.name or ""] = await self._token(workload_id)
+                found[variable.name or ""] = await self._token(workload_id, container)
         return found
 
     def _value(self, variable: EnvVar) -> str:
@@ -90,8 +107,13 @@ class StoreSecrets:
             )
         return values[variable.key]
 
-    async def _token(self, workload_id: str) -> str:
-        token = self._mirror.get(Token, workload_id)
+    async def _token(self, workload_id: str, container: Container) -> str:
+        workload = self._mirror.get(Workload, workload_id)
+        if workload is None:
+            raise SecretError(_NO_WORKLOAD.format(workload_id))
+        user = self._user(workload, container)
+        own_id = token_id(workload.id, user.id)
+        token = self._mirror.get(Token, own_id)
         try:
             ring = self._keys.ring()
             if token is not None and token.sealed is not None:
@@ -99,27 +121,76 @@ class StoreSecrets:
                     return ring.open(token.sealed, about=f"token:{token.id}").decode()
                 except SealingError:
                     pass  # Its key is lost: a new text takes its place, and the old one ends.
-            held = await self._store.get(Workload, workload_id)
-            if held is None:
-                raise SecretError(f"There is no workload {workload_id} to make a token for.")
-            workload = held.record
+            if await self._store.get(Workload, workload_id) is None:
+                raise SecretError(_NO_WORKLOAD.format(workload_id))
             text = accounts.new_text()
-            # The workload's id is the token's: two that make one at once make the same one.
-            token = Token(
-                id=workload.id,
+            made = Token(
+                id=own_id,
                 name=workload.name,
                 digest=accounts.token_digest(text),
                 prefix=accounts.shown(text),
-                user_id=workload.creator_id,
+                user_id=user.id,
                 created_at=self._wall(),
                 scope=Scope.WORKLOAD,
                 made_for=workload.id,
-                sealed=ring.seal(text.encode(), about=f"token:{workload.id}"),
+                sealed=ring.seal(text.encode(), about=f"token:{own_id}"),
             )
-            revision = await self._leadership.commit([Put(token)])
-            await self._mirror.reached(revision)
+            await self._keep(made)
         except SealingError as exc:
             raise SecretError(f"The workload's token cannot be kept. {exc}") from exc
         except (StoreError, ConflictError, LeadershipLostError) as exc:
             raise SecretError(f"The workload's token cannot be made now: {exc}") from exc
         return text
+
+    async def _keep(self, token: Token) -> None:
+        writes = [Put(token)]
+        told = audit.lines(
+            writes, self._mirror.get, by=_BY, now_s=self._wall(), new_id=self._ids.new
+        )
+        revision = await self._leadership.commit(
+            writes, journal=audit.entries(told, keep=_KEEP_ALL)
+        )
+        audit.log(told)
+        await self._mirror.reached(revision)
+
+    def _user(self, workload: Workload, container: Container) -> User:
+        """Whose token a container gets.
+
+        Raises:
+            SecretError: There is nobody who could have one.
+        """
+        started = [
+            proton
+            for proton in self._mirror.all(Proton).values()
+            if proton.workload_id == workload.id
+            and proton.desired is Desired.RUNNING
+            and any(container in group.containers for group in proton.spec.container_groups)
+        ]
+        # In a replacement both may run the same: whoever came last wanted that.
+        newest = max(started, key=lambda proton: (proton.created_at, proton.id), default=None)
+        if newest is None:
+            raise SecretError(f"Nothing of workload {workload.id} runs that asks for an API token.")
+        roles = effective_roles(workload.roles, workload.creator_id)
+        owners = [workload.creator_id, *sorted(roles)]
+        for user_id in [newest.creator_id, *owners]:
+            user = self._mirror.get(User, user_id)
+            if user is not None and not user.disabled and _owns(user, workload):
+                return user
+        raise SecretError(
+            f"Workload {workload.id} asks for an API token, and has no owner who is enabled."
+            " Share it with one as OWNER, then stop and start it."
+        )
+
+
+def token_id(workload_id: str, user_id: str) -> str:
+    """The id of the token that a workload's replicas carry for a user.
+
+    Two that make one at once make the same one.
+    """
+    return hashlib.sha256(f"{workload_id}:{user_id}".encode()).hexdigest()[:24]
+
+
+def _owns(user: User, workload: Workload) -> bool:
+    """Whether they are an owner by its roles; that an admin owns everything does not count."""
+    plain = msgspec.structs.replace(user, admin=False)
+    return access.role_on(plain, workload) is AccessRole.OWNER

@@ -10,6 +10,7 @@ import re
 import time
 from typing import Final
 
+import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from controlplane.accounts import token_digest
 from controlplane.api.scopes import refusal
 from controlplane.api.services import Services
+from controlplane.model.people import Scope as TokenScope
 from controlplane.model.people import Token, User
 from controlplane.model.workloads import Deployment
 
@@ -143,13 +145,20 @@ class Authentication:
 
 
 def find_caller(services: Services, text: str) -> tuple[User, Token] | None:
-    """The user and the token whose text this is; None where it is not valid."""
+    """The user and the token whose text this is; None where it is not valid.
+
+    A token that replicas carry never has an admin's power: its user is told as none.
+    """
     digest = token_digest(text)
     for token in services.tokens[digest].values():
         expired = token.expires_at is not None and token.expires_at <= services.clock()
         if hmac.compare_digest(token.digest, digest) and not expired:
             user = services.mirror.get(User, token.user_id)
-            return None if user is None or user.disabled else (user, token)
+            if user is None or user.disabled:
+                return None
+            if token.made_for is not None or token.scope is TokenScope.WORKLOAD:
+                user = msgspec.structs.replace(user, admin=False)
+            return user, token
     return None
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from controlplane.api.call import Call, ListCall, PlainCall
 from controlplane.api.errors import RESPONSES
 from controlplane.api.pages import NewPage, OldPage, Page, envelope
-from controlplane.api.present import limits, present
+from controlplane.api.present import limits, one_at_a_time, present
 from controlplane.api.sights import evidence, patience, ready_replicas, situation
 from controlplane.api.writes import carry_out
 from controlplane.lifecycle import access
@@ -52,7 +52,8 @@ async def start_replacement(
             stamp=call.stamp(),
         )
 
-    outcome = await carry_out(call, plan, insist=True)
+    async with one_at_a_time(call):
+        outcome = await carry_out(call, plan, insist=True)
     call.tag(outcome.version)
     return formatted(call, outcome.record)
 

@@ -81,6 +81,8 @@ async def delete_repository(call: PlainCall, repository_id: str) -> None:
             for artifact in services.artifacts[repository_id].values()
             if artifact.deleted_at is None
         ]
+        for artifact in inside:  # a repository's roles are not those of what is in it
+            access.require(call.user, artifact.record, access.OWNERS)
         users = users_of(services, [artifact.record.id for artifact in inside])
         return rules.delete_repository(
             held,

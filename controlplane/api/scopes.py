@@ -5,7 +5,7 @@
     scope `full`           everything
     scope `read`           GET and HEAD
     scope `invoke`         nothing here: it is for invoke URLs
-    scope `workload`       GET and HEAD; replicas carry it
+    scope `workload`       GET and HEAD, never as an admin; replicas carry it
     limited to workloads   paths of these workloads and of their deployments; the account
 
 The gateway has its own half of this: invoke URLs take every scope but `read`.

@@ -1,5 +1,6 @@
 """Routes of statistics: of one workload, over time, of many, and their reset."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -7,14 +8,15 @@ from fastapi import APIRouter, Query
 
 from controlplane import audit
 from controlplane.api.call import Call, ListCall
-from controlplane.api.counted import counted, retention_s, rewrite
+from controlplane.api.counted import counted, retention_s, rewrite, settle
 from controlplane.api.errors import RESPONSES
 from controlplane.api.queries import WorkloadFilters
 from controlplane.api.views import Views
 from controlplane.api.workloads import find_workloads
+from controlplane.api.writes import carry_out
 from controlplane.lifecycle import access
 from controlplane.lifecycle.overviews import compared
-from controlplane.lifecycle.plans import NotFoundError
+from controlplane.lifecycle.plans import NotFoundError, Plan, Save
 from controlplane.lifecycle.resets import Part
 from controlplane.lifecycle.series import piece_tiles, pieces, series_start
 from controlplane.lifecycle.statistics import (
@@ -165,6 +167,16 @@ async def reset_stats(
     # Whatever is wrong with the times is an error here as it is where they are read.
     horizon = Horizon(since_s=workload.created_at, retention_s=0, now_s=services.clock())
     window(query.start_time, query.end_time, horizon)
+    details = {
+        "protonId": query.proton_id,
+        "startTime": maybe_timestamp(query.start_time),
+        "endTime": maybe_timestamp(query.end_time),
+        "metricName": query.metric_name,
+    }
+    if not any(value is not None for value in details.values()):
+        await settle(services, workload)
+        await carry_out(call, lambda: _begin_anew(call, workload_id, details), insist=True)
+        return
     await rewrite(
         services,
         workload,
@@ -176,12 +188,6 @@ async def reset_stats(
         ),
     )
     stamp = call.stamp()
-    details = {
-        "protonId": query.proton_id,
-        "startTime": maybe_timestamp(query.start_time),
-        "endTime": maybe_timestamp(query.end_time),
-        "metricName": query.metric_name,
-    }
     event = stamp.event(workload.id, EventType.STATISTICS_RESET, **details)
     line = audit.AuditLine(
         id=stamp.new_id(),
@@ -201,6 +207,18 @@ async def reset_stats(
         ],
     )
     audit.log([line])
+
+
+def _begin_anew(call: Call, workload_id: str, details: Mapping[str, object]) -> Plan[Workload]:
+    """A reset of everything: what is stored is void, and the period begins now."""
+    workload, version = call.workload(workload_id, access.OWNERS)
+    stamp = call.stamp()
+    reset = msgspec.structs.replace(workload, stats_since=stamp.now_s, updated_at=stamp.now_s)
+    return Plan(
+        subject=reset,
+        writes=(Save(record=reset, expected=version),),
+        events=(stamp.event(workload_id, EventType.STATISTICS_RESET, **details),),
+    )
 
 
 async def deployment_stats(call: Call, workload: Workload) -> DeploymentStats:

@@ -11,7 +11,7 @@ from controlplane.lifecycle.rules import NAMELESS, effective_runtime
 from controlplane.lifecycle.status import Status, proton_status, workload_status
 from controlplane.model.artifacts import Artifact, ArtifactSpec, Repository
 from controlplane.model.people import User
-from controlplane.model.states import AccessRole, ProtonState
+from controlplane.model.states import AccessRole, ProtonRole, ProtonState
 from controlplane.model.workloads import Deployment, Proton, Scale, Workload
 from controlplane.wire.artifacts import ArtifactFormatted, ArtifactSummary, RepositoryFormatted
 from controlplane.wire.base import maybe_timestamp, timestamp
@@ -155,7 +155,7 @@ class Views:
             name=proton.name,
             status=status.state,
             status_details=_details(status),
-            role=proton.role,
+            role=None if proton.role is ProtonRole.DRAINING else proton.role,
             weight=proton.weight,
             artifact_id=proton.artifact_id,
             workload_id=proton.workload_id,
@@ -238,10 +238,14 @@ class Views:
         return access.permissions(access.role_on(self._call.user, entity))
 
 
+_SERVING: Final = frozenset({ProtonState.RUNNING, ProtonState.WARMING, ProtonState.DRAINING})
+"""Protons whose replicas are ready, traffic or not."""
+
+
 def _details(status: Status) -> StatusDetails | None:
     if not status.known and not status.message:
         return None
-    running = status.state is ProtonState.RUNNING
+    running = status.state in _SERVING
     return StatusDetails(
         message=status.message,
         log_tail=list(status.log_tail) or None,

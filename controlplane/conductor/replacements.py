@@ -8,8 +8,8 @@ from controlplane.api.sights import evidence, patience, situation
 from controlplane.conductor.term import Term
 from controlplane.lifecycle.replacements import advance
 from controlplane.lifecycle.underway import Situation
-from controlplane.lifecycle.weights import Judgement, judge, reading
-from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.lifecycle.weights import Judgement, Tally, judge
+from controlplane.model.reports import LoadReport
 from controlplane.model.states import ReplacementStatus
 from controlplane.model.workloads import Workload
 from controlplane.store.errors import ConflictError
@@ -23,9 +23,6 @@ _NEED_REPORTS = frozenset(
         ReplacementStatus.CLEANING_UP,
     }
 )
-
-_Marks = dict[str, dict[str, ProtonLoad]]
-"""By proton and worker: the counters when a weight step began."""
 
 
 class Replacements:
@@ -41,8 +38,8 @@ class Replacements:
         self._every_s = term.services.settings.conductor.tick_s
         self._reports: Sequence[LoadReport] = ()
         self._read_s: float | None = None
-        self._marks: dict[str, tuple[float, _Marks]] = {}
-        """By replacement: when its present step began, and the counters then."""
+        self._tallies: dict[str, tuple[float, Tally, Tally]] = {}
+        """By replacement: when its present step began, and the candidate's and the active one's."""
 
     async def step(self, now_s: float) -> None:
         """Make every move that is due.
@@ -58,8 +55,8 @@ class Replacements:
             and (s := situation(services, held)) is not None
         ]
         present = {s.replacement.id for s in found}
-        for gone in [key for key in self._marks if key not in present]:
-            del self._marks[gone]
+        for gone in [key for key in self._tallies if key not in present]:
+            del self._tallies[gone]
         if not found:
             return
         if any(s.replacement.status in _NEED_REPORTS for s in found):
@@ -112,20 +109,15 @@ class Replacements:
             or found.candidate is None
             or found.previous is None
         ):
-            self._marks.pop(replacement.id, None)
+            self._tallies.pop(replacement.id, None)
             return None
-        protons = (found.candidate.record.id, found.previous.record.id)
-        since_s, marks = self._marks.get(replacement.id, (None, {}))
-        if since_s != replacement.step_at:
-            marks = {proton_id: _counters(proton_id, reports) for proton_id in protons}
-            self._marks[replacement.id] = (replacement.step_at, marks)
-        candidate, active = (reading(p, reports, marks[p]) for p in protons)
-        return judge(candidate, active, replacement.config.rule)
-
-
-def _counters(proton_id: str, reports: Sequence[LoadReport]) -> dict[str, ProtonLoad]:
-    return {
-        report.worker_id: load
-        for report in reports
-        if (load := report.protons.get(proton_id)) is not None
-    }
+        known = self._tallies.get(replacement.id)
+        if known is None or known[0] != replacement.step_at:
+            known = (
+                replacement.step_at,
+                Tally(found.candidate.record.id, reports),
+                Tally(found.previous.record.id, reports),
+            )
+            self._tallies[replacement.id] = known
+        _, candidate, active = known
+        return judge(candidate.read(reports), active.read(reports), replacement.config.rule)

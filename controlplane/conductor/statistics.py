@@ -2,8 +2,8 @@
 
 It remembers nothing that the store does not: what it keeps is which reports need no second look. So
 it may be killed at any moment, and whoever takes the lease goes on. A look at protons without
-traffic costs a comparison each and no call; the busy ones are read and written 256 workloads at a
-time.
+traffic costs a comparison each and no call, but for one every `RETOLD_S`; the busy ones are read
+and written 256 workloads at a time.
 """
 
 import logging
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from controlplane.api.counted import retention_s, ttl_s
 from controlplane.conductor.term import Term
 from controlplane.lifecycle.counting import (
+    RETOLD_S,
     News,
     absorb,
     fields_of,
@@ -44,6 +45,8 @@ class _Known(NamedTuple):
 
     mark: int
     """Hash of its JSON."""
+    told_at: float
+    """When that report was sent; a dead worker's stands still."""
     workload_id: str
     under_way: int
 
@@ -93,10 +96,13 @@ class Recorder:
             line: known for line, known in look.lines.items() if known.workload_id not in late
         }
         self._told = {w: n for w, n in look.under_way.items() if w not in late}
+        mirror = self._term.services.mirror
         for reported in look.gone:
             worker_id = reported.report.worker_id
             lines = [(worker_id, proton_id) for proton_id in reported.report.protons]
-            if not any(look.lines[line].workload_id in late for line in lines):
+            missing = late & {look.lines[line].workload_id for line in lines}
+            # What the mirror does not know was purged: nobody will ever count it.
+            if not any(mirror.get(Workload, workload_id) for workload_id in missing):
                 await self._statistics.counted(reported)
         ended_s = self._monotonic()
         self._rest_until_s = ended_s + _REST * (ended_s - began_s)
@@ -111,9 +117,14 @@ class Recorder:
                 line = (report.worker_id, proton_id)
                 mark = hash(bytes(raw))
                 known = self._known.get(line)
-                if known is None or known.mark != mark:
+                if (
+                    known is None
+                    or known.mark != mark
+                    or report.sent_at - known.told_at >= RETOLD_S
+                ):
                     load = load_of(raw)
-                    known = _Known(mark, load.workload_id, load.in_flight + load.queued)
+                    under_way = load.in_flight + load.queued
+                    known = _Known(mark, report.sent_at, load.workload_id, under_way)
                     look.news.setdefault(load.workload_id, []).append(
                         News(report.worker_id, proton_id, report.clock_s, report.sent_at, load)
                     )

@@ -1,8 +1,8 @@
 """Revokes the tokens that replicas carry when their workload has no more use for them.
 
-A workload's token (`api-key` variables) is made by the autoscaler when the first replica needs it.
-It ends with the last proton that runs and asks for one: at a stop, a delete, an expiry, or a
-replacement by something that asks for none.
+A workload's token (`api-key` variables) is made by the autoscaler when the first replica needs it;
+it has several where several owners started what runs. They end with the last proton that runs and
+asks for one: at a stop, a delete, an expiry, or a replacement by something that asks for none.
 """
 
 from typing import Final

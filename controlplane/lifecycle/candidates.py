@@ -2,9 +2,11 @@
 
     workload is   another artifact                        other settings
     ------------  --------------------------------------  ----------------------------------------
-    running,      a candidate proton beside the active    only counts, autoscaling, concurrency
-    errored       one                                     limits differ: changed in place
+    running       a candidate proton beside the active    only counts, autoscaling, concurrency
+                  one                                     limits differ: changed in place
                                                           anything else, or nothing: a candidate
+    errored       a candidate, likewise                   a candidate: nobody starts replicas of
+                                                          the given-up proton any more
     stopped       starts with it                          starts with them
     stopping      refused: wait                           refused: wait
     replaced now  refused: wait, or cancel                refused: wait, or cancel
@@ -125,6 +127,7 @@ def change_settings(
         effective = effective_runtime(runtime, proton.spec)
         if (
             effective != proton.runtime
+            and present.state is not ProtonState.ERRORED
             and only_scaling_differs(proton.runtime, effective)
             and proton.spec == present.artifact.record.spec
         ):

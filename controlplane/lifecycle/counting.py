@@ -10,6 +10,7 @@ request is counted once:
     reports are lost                              the next one has all of it, in its own minute
     a worker starts again                         it is another worker, and begins at zero
     a worker dies                                 its last report counts; what came after is lost
+    a worker is idle for days                     it is told every `RETOLD_S`: `Seen` stays
     the recorder dies before, after, in a write   the next one goes on from what is stored
     a reset                                       buckets from before are void; `Seen` stays
 """
@@ -47,6 +48,9 @@ SUMMARY_DAYS: Final = 7
 
 WORKER_MEMORY_S: Final = 86_400
 """A worker that was silent for this long does not come back with the same counters."""
+
+RETOLD_S: Final = WORKER_MEMORY_S / 4
+"""A worker that lives is recorded this often, also without traffic: idle is not silent."""
 
 _MINUTES_APART: Final = 60
 

@@ -19,10 +19,9 @@ switches back as long as the old proton is kept. A proton's record goes only whe
 that it has no weight and none has a request of it waiting: its replicas then drain as ever.
 
 **Capacity.** A candidate asks for as many replicas as the share of the load that it is to take
-next needs (`enough`), whatever its own policies wish: at least one, also where it may scale to
-zero, and before the switch as many as the active proton has ready, up to its own maximum. After
-the switch it keeps them until its own load has filled the autoscaler's window; the old one keeps
-its replicas for as long as it is kept, so that a cancel finds them warm.
+next needs (`enough`): at least one, also where it may scale to zero, and before the switch as many
+as the active proton has ready, up to its maximum. After the switch it keeps them until its load has
+filled the autoscaler's window; the old one keeps its own, so that a cancel finds them warm.
 """
 
 from typing import Final
@@ -136,8 +135,13 @@ class _Now(Moves):
         if self._candidate is None or sight.errored:
             return self._failed(sight)
         if not sight.ready:
+            # One that had all steps behind it takes the last one again: it is another start.
+            last = max(0, len(replacement.config.steps) - 1)
             return self._move(
-                *self._weighted(0), status=ReplacementStatus.INITIALIZING, step_at=None
+                *self._weighted(0),
+                status=ReplacementStatus.INITIALIZING,
+                step=min(replacement.step, last),
+                step_at=None,
             )
         warm_s = (replacement.ready_at or replacement.status_at) + replacement.config.warmup_s
         if self._now_s < warm_s:
@@ -151,12 +155,16 @@ class _Now(Moves):
         self, candidate: Held[Proton], sight: Sight, warm_s: float
     ) -> Plan[Workload]:
         replacement = self._replacement
+        compared = self._compared("The switch") if replacement.config.steps else None
+        if compared is not None:
+            return compared
         needed = self._enough(1.0)
-        if sight.ready >= needed:
-            return self._switch(candidate, needed)
-        since_s = warm_s if replacement.step_at is None else replacement.step_at
-        if self._now_s - since_s > self._patience.candidate_s:
-            return self._late(sight, needed)
+        if replacement.held_at is None:
+            if sight.ready >= needed:
+                return self._switch(candidate, needed)
+            since_s = warm_s if replacement.step_at is None else replacement.step_at
+            if self._now_s - since_s > self._patience.candidate_s:
+                return self._late(sight, needed)
         raised = self._with_least(needed)
         return self._move(*raised) if raised else self.nothing()
 
@@ -213,7 +221,7 @@ class _Now(Moves):
                 held_at=None,
                 message=message,
             )
-        judged = self._judged(step, place)
+        judged = self._judged(step, sight, place)
         if judged is not None:
             return judged
         if not writes:
@@ -221,26 +229,42 @@ class _Now(Moves):
         held = replacement.held_at is not None
         return self._move(*writes, message=replacement.message if held else message)
 
-    def _judged(self, step: WeightStep, place: str) -> Plan[Workload] | None:
+    def _judged(self, step: WeightStep, sight: Sight, place: str) -> Plan[Workload] | None:
         """What the comparison says; None: go on at this share."""
         replacement, judgement = self._replacement, self._seen.judgement
-        if judgement is None:
-            return None
-        if judgement.verdict is Verdict.WORSE:
-            return self._worse(judgement, place)
-        if replacement.held_at is not None:
-            return self._move(
-                event=EventType.REPLACEMENT_RESUMED,
-                held_at=None,
-                message=f"{place} goes on: {judgement.note}",
-            )
+        compared = self._compared(place)
+        if compared is not None or judgement is None or replacement.held_at is not None:
+            return compared
         due_s = (replacement.step_at or 0) + step.duration_s
         if judgement.verdict is Verdict.TOO_FEW:
             # Nothing is said against it: a quiet workload must not wait for ever.
             due_s += replacement.config.rule.hold_s
         if self._now_s < due_s:
             return None
-        return self._next_step(f"{place} passed: {judgement.note}")
+        needed = self._enough(step.percent / 100)
+        if sight.ready >= needed:
+            return self._next_step(f"{place} passed: {judgement.note}")
+        # It never got its share, or has lost it: that is no proof that it can take it.
+        if self._now_s - due_s > self._patience.candidate_s:
+            return self._late(sight, needed)
+        return None
+
+    def _compared(self, place: str) -> Plan[Workload] | None:
+        """Hold, go on, or roll back by the comparison; None: it stays as it is."""
+        replacement, judgement = self._replacement, self._seen.judgement
+        if judgement is None:
+            return None
+        held = replacement.held_at is not None
+        if judgement.verdict is Verdict.WORSE or (held and judgement.verdict is Verdict.TOO_FEW):
+            # Too few requests, as after another conductor took over, do not clear a held one.
+            return self._worse(judgement, place)
+        if not held:
+            return None
+        return self._move(
+            event=EventType.REPLACEMENT_RESUMED,
+            held_at=None,
+            message=f"{place} goes on: {judgement.note}",
+        )
 
     def _worse(self, judgement: Judgement, place: str) -> Plan[Workload] | None:
         replacement = self._replacement

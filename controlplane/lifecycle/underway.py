@@ -140,8 +140,8 @@ def end_with_stop(
         stamp: Who, when.
 
     Returns:
-        The workload without it, the protons that go, and the entry of the history. A failed one
-        that has ended long ago stays as it is.
+        The workload without it, the protons that go, and the entry of the history. A failure stays
+        shown, whether it has ended before or its candidate was just being cleaned up.
     """
     removed = tuple(Remove(kind=Proton, id=p.record.id, expected=p.version) for p in beside)
     replacement = workload.replacement
@@ -151,13 +151,16 @@ def end_with_stop(
     if replacement.status is ReplacementStatus.COMPLETED:
         return freed, removed, ()
     switched = replacement.status is ReplacementStatus.SWITCHING
+    decided = switched or replacement.status is ReplacementStatus.CLEANING_UP
     ended = msgspec.structs.replace(
         replacement,
         status=ReplacementStatus.COMPLETED if switched else ReplacementStatus.ERRORED,
         status_at=stamp.now_s,
         updated_at=stamp.now_s,
         ended_at=stamp.now_s,
-        deleted_at=replacement.deleted_at if switched else stamp.now_s,
-        message=replacement.message if switched else "Cancelled: the workload was stopped.",
+        deleted_at=replacement.deleted_at if decided else stamp.now_s,
+        message=replacement.message if decided else "Cancelled: the workload was stopped.",
     )
+    if ended.status is ReplacementStatus.ERRORED and ended.deleted_at is None:
+        return msgspec.structs.replace(workload, replacement=ended), removed, (ended,)
     return freed, removed, (ended,)

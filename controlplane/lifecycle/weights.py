@@ -68,27 +68,48 @@ def capped_share(percent: int, *, candidate_ready: int, active_ready: int) -> in
     return max(1, min(percent, math.floor(part))) if active_ready else percent
 
 
-def reading(
-    proton_id: str, reports: Iterable[LoadReport], since: Mapping[str, ProtonLoad]
-) -> Reading:
+class Tally:
+    """What gateways have counted for one proton since a moment.
+
+    A worker that has ended since, or is silent, counts with what it said last: what it saw of a
+    candidate stays seen.
+    """
+
+    def __init__(self, proton_id: str, reports: Iterable[LoadReport]) -> None:
+        self._proton_id = proton_id
+        self._since = counters(proton_id, reports)
+        self._last = dict(self._since)
+
+    def read(self, reports: Iterable[LoadReport]) -> Reading:
+        """All that came since, by what all gateway workers say now."""
+        self._last |= counters(self._proton_id, reports)
+        return reading(self._last, self._since)
+
+
+def counters(proton_id: str, reports: Iterable[LoadReport]) -> dict[str, ProtonLoad]:
+    """A proton's counters by worker; without the workers that counted nothing for it."""
+    return {
+        report.worker_id: load
+        for report in reports
+        if (load := report.protons.get(proton_id)) is not None
+    }
+
+
+def reading(now: Mapping[str, ProtonLoad], since: Mapping[str, ProtonLoad]) -> Reading:
     """What was counted for a proton since a moment.
 
     Failed is what the replica answered with a 5xx, and what the gateway refused for its sake.
     Aborted requests are the clients' doing and do not count at all.
 
     Args:
-        proton_id: The proton.
-        reports: Of all gateway workers, now.
+        now: By worker, the proton's counters.
         since: By worker, its counters at that moment; a worker that is not there began later, or
             had counted nothing for the proton.
     """
     requests = failed = 0
     histogram: dict[int, int] = {}
-    for report in reports:
-        load = report.protons.get(proton_id)
-        if load is None:
-            continue
-        before = since.get(report.worker_id, _NOTHING)
+    for worker_id, load in now.items():
+        before = since.get(worker_id, _NOTHING)
         ended = {name: n - before.finished.get(name, 0) for name, n in load.finished.items()}
         requests += sum(n for name, n in ended.items() if name != "aborted")
         failed += ended.get("5xx", 0) + ended.get("refused", 0)

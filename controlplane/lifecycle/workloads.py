@@ -13,7 +13,6 @@ stop ends a replacement that is under way, too: before its switch it counts as c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import msgspec
 
@@ -34,13 +33,7 @@ from controlplane.model.states import (
     ReplacementStatus,
 )
 from controlplane.model.traffic import NOTHING_SET, Traffic
-from controlplane.model.workloads import Deployment, Proton, Runtime, Workload
-
-_ENDINGS: Final = {
-    ReplacementStatus.COMPLETED: EventType.REPLACEMENT_COMPLETED,
-    ReplacementStatus.ERRORED: EventType.REPLACEMENT_CANCELLED,
-}
-"""What the journal says of a replacement that a stop ends."""
+from controlplane.model.workloads import Deployment, Proton, Replacement, Runtime, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +185,9 @@ def stop_workload(present: Present, *, stamp: Stamp) -> Plan[Workload]:
         writes.append(Save(record=proton, expected=present.proton.version))
         details["protonId"] = proton.id
     ended = [
-        stamp.event(workload.id, _ENDINGS[r.status], **replacement_details(r)) for r in history
+        stamp.event(workload.id, kind, **replacement_details(r))
+        for r in history
+        if (kind := _ending(workload.replacement, r)) is not None
     ]
     return Plan(
         subject=stopped,
@@ -200,6 +195,17 @@ def stop_workload(present: Present, *, stamp: Stamp) -> Plan[Workload]:
         events=(*ended, stamp.event(workload.id, EventType.WORKLOAD_STOPPED, **details)),
         history=history,
     )
+
+
+def _ending(before: Replacement | None, ended: Replacement) -> EventType | None:
+    """What the journal says of a replacement that a stop ends; None: its cancel is told."""
+    if ended.status is ReplacementStatus.COMPLETED:
+        return EventType.REPLACEMENT_COMPLETED
+    if ended.deleted_at is None:
+        return EventType.REPLACEMENT_ERRORED
+    if before is not None and before.deleted_at is not None:
+        return None
+    return EventType.REPLACEMENT_CANCELLED
 
 
 def edit_workload(present: Present, edit: WorkloadEdit, *, stamp: Stamp) -> Plan[Workload]:

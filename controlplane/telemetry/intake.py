@@ -2,15 +2,18 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
 from controlplane.model.sections import TelemetrySettings
-from controlplane.telemetry import otlp
-from controlplane.telemetry.archive import Archive
+from controlplane.telemetry import otlp, rows
+from controlplane.telemetry.archive import MAX_WAITING_BYTES, Archive
 from controlplane.telemetry.otlp import OtlpError, Signal
 from controlplane.telemetry.rates import Rates
 from controlplane.telemetry.records import Batch
 
-RETRY_AFTER_S = 5
+RETRY_AFTER_S: Final = 5
+MAX_WRITTEN_BYTES: Final = MAX_WAITING_BYTES
+"""What one request's records may take in the file: more would never fit the queue."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,11 +61,28 @@ class Intake:
             The body of the answer.
 
         Raises:
-            OtlpError: 400, 413, 415, or 503 while too much waits to be written.
+            OtlpError: 400, 413, 415, 429, or 503 while too much waits to be written.
         """
-        taken = otlp.read(signal, body, encoding=encoding, kind=kind, now_ns=time.time_ns())
-        size = max(len(body), 1)
-        self.rates.spend(workload_id, size, time.monotonic())
+        self.check_rate(workload_id)  # it may have waited, behind others of the same workload
+        try:
+            plain = otlp.inflate(body, encoding, kind=kind)
+        except OtlpError as exc:
+            tried = otlp.max_inflated(kind) if exc.status == 413 else 0  # noqa: PLR2004
+            self._spend(workload_id, max(len(body), tried))
+            raise
+        came = max(len(plain), 1)
+        self._spend(workload_id, came)
+        taken = otlp.read(signal, plain, kind=kind, now_ns=time.time_ns())
+        size = max(
+            came, rows.size_of(taken.logs, taken.spans, taken.points, limit=MAX_WRITTEN_BYTES)
+        )
+        if size > MAX_WRITTEN_BYTES:
+            raise OtlpError(
+                413,
+                f"The records take more than {MAX_WRITTEN_BYTES} bytes when written, each with its"
+                " resource: send smaller batches, or fewer attributes.",
+            )
+        self._spend(workload_id, size - came)
         batch = Batch(
             workload_id=workload_id,
             size=size,
@@ -75,3 +95,6 @@ class Intake:
                 503, "Too much telemetry waits to be written.", retry_after_s=RETRY_AFTER_S
             )
         return otlp.answer(signal, rejected=taken.rejected, reason=taken.reason, kind=kind)
+
+    def _spend(self, workload_id: str, size: int) -> None:
+        self.rates.spend(workload_id, size, time.monotonic())

@@ -40,6 +40,8 @@ MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Largest request body as it comes; the SDKs' own batches are a tenth of it."""
 MAX_DECODED_BYTES: Final = 16 * 1024 * 1024
 """Largest body after decompression."""
+MAX_JSON_BYTES: Final = 2 * 1024 * 1024
+"""The same of a JSON body: to decode it costs some twenty times as much as protobuf."""
 
 
 class Signal(StrEnum):
@@ -78,43 +80,60 @@ _TAKERS: Final[dict[Signal, Callable[[Any, int], Taken]]] = {
 _IDS: Final = frozenset({"traceId", "spanId", "parentSpanId"})
 
 
-def read(signal: Signal, body: bytes, *, encoding: str, kind: str, now_ns: int) -> Taken:
+def read(signal: Signal, body: bytes, *, kind: str, now_ns: int) -> Taken:
     """The records of a request. Takes milliseconds for large ones: call it in a thread.
 
     Args:
         signal: Which of the three.
-        body: As it came.
-        encoding: Its Content-Encoding: `gzip`, `identity` or empty.
+        body: Without its compression.
         kind: `PROTOBUF` or `JSON`.
         now_ns: When it came: the time of records that say none that can be.
 
     Raises:
-        OtlpError: 400, 413 or 415.
+        OtlpError: 400.
     """
-    request = _decode(signal, inflate(body, encoding), as_json=kind == JSON)
+    request = _decode(signal, body, as_json=kind == JSON)
     return _TAKERS[signal](request, now_ns)
 
 
-def inflate(body: bytes, encoding: str) -> bytes:
+def max_inflated(kind: str) -> int:
+    """Largest body of a media type after decompression, bytes."""
+    return MAX_JSON_BYTES if kind == JSON else MAX_DECODED_BYTES
+
+
+def inflate(body: bytes, encoding: str, *, kind: str) -> bytes:
     """A body without its compression.
+
+    Args:
+        body: As it came.
+        encoding: Its Content-Encoding: `gzip`, `identity` or empty.
+        kind: `PROTOBUF` or `JSON`.
 
     Raises:
         OtlpError: 415 for another compression, 400 for a broken one, 413 for what grows too large.
     """
+    limit = max_inflated(kind)
     if encoding.strip().lower() in {"", "identity"}:
+        if len(body) > limit:
+            raise _too_large(limit, kind)
         return body
     if encoding.strip().lower() != "gzip":
         raise OtlpError(415, f"Content-Encoding {encoding[:40]!r} is not read here: use gzip.")
     inflater = zlib.decompressobj(wbits=31)
     try:
-        plain = inflater.decompress(body, MAX_DECODED_BYTES + 1)
+        plain = inflater.decompress(body, limit + 1)
     except zlib.error as exc:
         raise OtlpError(400, f"The body is not gzip: {exc}.") from exc
-    if len(plain) > MAX_DECODED_BYTES:
-        raise OtlpError(413, f"The body is larger than {MAX_DECODED_BYTES} bytes when inflated.")
+    if len(plain) > limit:
+        raise _too_large(limit, kind)
     if not inflater.eof:
         raise OtlpError(400, "The gzip body ends too early.")
     return plain
+
+
+def _too_large(limit: int, kind: str) -> OtlpError:
+    way = "send protobuf, or smaller batches" if kind == JSON else "send smaller batches"
+    return OtlpError(413, f"The body is larger than {limit} bytes when inflated: {way}.")
 
 
 def answer(signal: Signal, *, rejected: int, reason: str, kind: str) -> bytes:

@@ -9,6 +9,7 @@ import base64
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,10 @@ _OLDEST_NS: Final = 946_684_800 * 10**9
 _AHEAD_NS: Final = 3600 * 10**9
 _MAX_SEVERITY: Final = 24
 _MAX_DEPTH: Final = 16
+_MAX_UNIT: Final = 63
+"""Characters: what OpenTelemetry's API lets a unit have."""
+_MAX_SERVICE: Final = 255
+"""Characters of a service's name in a span's own column; its resource has all of it."""
 _MAX_INTEGER: Final = 2**53
 """Larger ones become texts: readers of JSON take numbers for doubles."""
 
@@ -60,11 +65,12 @@ def take_logs(request: Any, now_ns: int) -> Taken:  # noqa: ANN401 - a protobuf 
         resource = attributes(group.resource.attributes)
         for scoped in group.scope_logs:
             scope = {"otel.scope.name": scoped.scope.name} if scoped.scope.name else {}
+            shared = {**resource, **scope}
             for record in scoped.log_records:
                 if len(taken.logs) >= MAX_RECORDS:
                     taken.reject(1, _TOO_MANY)
                 else:
-                    taken.logs.append(_log(record, {**resource, **scope}, now_ns))
+                    taken.logs.append(_log(record, shared, now_ns))
     return taken
 
 
@@ -92,11 +98,14 @@ def take_metrics(request: Any, now_ns: int) -> Taken:  # noqa: ANN401 - a protob
         resource = attributes(group.resource.attributes)
         for scoped in group.scope_metrics:
             for metric in scoped.metrics:
-                points = list(_points(metric, resource, now_ns))
+                kind = metric.WhichOneof("data")
+                if kind is None:
+                    continue
+                data = getattr(metric, kind)
                 room = MAX_RECORDS - len(taken.points)
-                taken.points += points[:room]
-                if len(points) > room:
-                    taken.reject(len(points) - room, _TOO_MANY)
+                taken.points += islice(_points(metric, kind, data, resource, now_ns), room)
+                if len(data.data_points) > room:
+                    taken.reject(len(data.data_points) - room, _TOO_MANY)
     return taken
 
 
@@ -153,7 +162,7 @@ def _span(span: Any, resource: Attributes, scope: Attributes, now_ns: int) -> Sp
         parent_span_id=_hex(span.parent_span_id, _SPAN_BYTES),
         name=cut(span.name),
         kind=_of(_KINDS, span.kind),
-        service=service if isinstance(service, str) else "",
+        service=service[:_MAX_SERVICE] if isinstance(service, str) else "",
         start_ns=start_ns,
         duration_ns=max(0, min(span.end_time_unix_nano, now_ns + _AHEAD_NS) - start_ns),
         status=_of(_STATUSES, span.status.code),
@@ -180,29 +189,42 @@ def _span(span: Any, resource: Attributes, scope: Attributes, now_ns: int) -> Sp
     )
 
 
-def _points(metric: Any, resource: Attributes, now_ns: int) -> Iterable[MetricPoint]:  # noqa: ANN401
-    kind = metric.WhichOneof("data")
-    if kind is None:
-        return
-    data = getattr(metric, kind)
+def _points(
+    metric: Any,  # noqa: ANN401 - a protobuf message
+    kind: str,
+    data: Any,  # noqa: ANN401 - a protobuf message
+    resource: Attributes,
+    now_ns: int,
+) -> Iterable[MetricPoint]:
     delta = getattr(data, "aggregation_temporality", 0) == _DELTA
+    name, description = cut(metric.name), cut(metric.description)
+    unit = metric.unit[:_MAX_UNIT]
     for point in data.data_points:
         value, count = _number(point, kind)
+        bounds, counts = _buckets(point) if kind == "histogram" else ([], [])
         yield MetricPoint(
             time_ns=_time(point.time_unix_nano, now_ns),
-            name=cut(metric.name),
+            name=name,
             type=_type(kind, data),
-            unit=metric.unit,
-            description=cut(metric.description),
+            unit=unit,
+            description=description,
             delta=delta,
             start_ns=min(point.start_time_unix_nano, now_ns),
             value=value,
             count=count,
-            bounds=list(point.explicit_bounds) if kind == "histogram" else [],
-            counts=list(point.bucket_counts) if kind == "histogram" else [],
+            bounds=bounds,
+            counts=counts,
             attributes=attributes(point.attributes),
             resource=resource,
         )
+
+
+def _buckets(point: Any) -> tuple[list[float], list[int]]:  # noqa: ANN401 - a protobuf message
+    """Bounds and counts of a histogram's point; none where they do not fit each other."""
+    bounds, counts = list(point.explicit_bounds), list(point.bucket_counts)
+    if len(counts) != len(bounds) + 1 or not all(map(math.isfinite, bounds)):
+        return [], []
+    return bounds, counts
 
 
 def _type(kind: str, data: Any) -> str:  # noqa: ANN401 - a protobuf message

@@ -1,10 +1,11 @@
 """What clients ask of the telemetry file. Functions of a reading connection, see `Archive.read`."""
 
 import json
+import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from controlplane.telemetry.levels import bounds_of
 
 MAX_POINTS: Final = 100_000
 """Points of metrics looked at for one answer, newest first."""
+MAX_READ_BYTES: Final = 32 * 1024 * 1024
+"""What an answer about metrics may keep of the rows it reads; the rest is not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +157,19 @@ def find_spans(
 
 
 def metric_names(db: sqlite3.Connection, workload_id: str) -> list[sqlite3.Row]:
-    """Name, type, unit and description of every metric, by name."""
-    return db.execute(
+    """Name, type, unit and description of every metric, by name; ends at `MAX_READ_BYTES`."""
+    found: list[sqlite3.Row] = []
+    kept_bytes = 0
+    for row in db.execute(
         "SELECT name, type, unit, description, max(time_ns) AS time_ns FROM points "
         "WHERE workload = ? GROUP BY name ORDER BY name",
         (workload_id,),
-    ).fetchall()
+    ):
+        kept_bytes += len(row["name"]) + len(row["unit"]) + len(row["description"])
+        if kept_bytes > MAX_READ_BYTES:
+            break
+        found.append(row)
+    return found
 
 
 @dataclass(slots=True, kw_only=True)
@@ -180,24 +190,46 @@ class MetricValue:
     """Of a histogram: its buckets, newest points."""
 
 
+@dataclass(slots=True)
+class _Point:
+    """What is kept of a point in memory."""
+
+    start_ns: int
+    value: float | None
+    count: int | None
+
+
+@dataclass(slots=True)
+class _Series:
+    newest: sqlite3.Row
+    points: list[_Point] = field(default_factory=list)
+    """Newest first."""
+
+
 def metric_values(db: sqlite3.Connection, window: Window) -> list[MetricValue]:
     """Every metric's value over a window, by name."""
     conditions, arguments = window.where()
     found = db.execute(
-        f"SELECT * FROM points WHERE {' AND '.join(conditions)} "  # noqa: S608 - names of ours
+        "SELECT name, type, unit, delta, start_ns, value, count, bounds, counts, attributes,"  # noqa: S608
+        f" resource, size FROM points WHERE {' AND '.join(conditions)} "
         "ORDER BY time_ns DESC LIMIT ?",
         [*arguments, MAX_POINTS],
     )
-    series: dict[str, dict[tuple[str, str], list[sqlite3.Row]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    series: dict[str, dict[tuple[str, str], _Series]] = defaultdict(dict)
+    kept_bytes = 0
     for row in found:
-        series[row["name"]][row["attributes"], row["resource"]].append(row)
-    return [_value(name, list(series[name].values()), window) for name in sorted(series)]
+        name, key = row["name"], (row["attributes"], row["resource"])
+        if key not in series.get(name, {}):
+            kept_bytes += row["size"]
+            if kept_bytes > MAX_READ_BYTES:
+                break
+            series[name][key] = _Series(row)
+        series[name][key].points.append(_Point(row["start_ns"], row["value"], row["count"]))
+    return [_value(name, list(told.values()), window) for name, told in sorted(series.items())]
 
 
-def _value(name: str, series: list[list[sqlite3.Row]], window: Window) -> MetricValue:
-    newest = [points[0] for points in series]
+def _value(name: str, series: list[_Series], window: Window) -> MetricValue:
+    newest = [one.newest for one in series]
     kind = newest[0]["type"]
     known = [row["value"] for row in newest if row["value"] is not None]
     bounds: list[float] = []
@@ -205,34 +237,33 @@ def _value(name: str, series: list[list[sqlite3.Row]], window: Window) -> Metric
     value: float | None
     current: float | None
     if kind == "counter":
-        grown = [_growth(points, window.start_ns or 0) for points in series]
+        grown = [_growth(one, window.start_ns or 0) for one in series]
         aggregation, value, current = "sum", sum(grown), sum(known)
     elif kind in {"histogram", "summary"}:
-        aggregation, value = "histogram", _mean_observation([p for s in series for p in s])
-        current = _mean_observation(newest)
+        aggregation, value = "histogram", _mean_observation([p for s in series for p in s.points])
+        current = _mean_observation([s.points[0] for s in series])
         bounds, counts = _buckets(newest)
     else:
-        every = [row["value"] for points in series for row in points if row["value"] is not None]
+        every = [p.value for s in series for p in s.points if p.value is not None]
         aggregation, value, current = "average", _mean(every), _mean(known)
     return MetricValue(
         name=name,
         type=kind,
         unit=newest[0]["unit"],
         aggregation=aggregation,
-        value=value,
-        current=current,
+        value=_finite(value),
+        current=_finite(current),
         bounds=bounds,
         counts=counts,
     )
 
 
-def _growth(points: list[sqlite3.Row], start_ns: int) -> float:
-    """How much a counter grew over its points (newest first); a restart begins at 0 again."""
-    oldest = points[-1]
-    values = [float(row["value"]) for row in reversed(points) if row["value"] is not None]
-    if points[0]["delta"]:
+def _growth(series: _Series, start_ns: int) -> float:
+    """How much a counter grew over its points; a restart begins at 0 again."""
+    values = [p.value for p in reversed(series.points) if p.value is not None]
+    if series.newest["delta"]:
         return sum(values)
-    if oldest["start_ns"] >= start_ns:  # it began within the window: at 0
+    if series.points[-1].start_ns >= start_ns:  # it began within the window: at 0
         values.insert(0, 0.0)
     steps = pairwise(values)
     return sum(after - before if after >= before else after for before, after in steps)
@@ -242,17 +273,31 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _mean_observation(points: list[sqlite3.Row]) -> float | None:
-    observed = sum(row["count"] or 0 for row in points)
-    total = sum(row["value"] or 0.0 for row in points)
+def _mean_observation(points: list[_Point]) -> float | None:
+    observed = sum(point.count or 0 for point in points)
+    total = sum(point.value or 0.0 for point in points)
     return total / observed if observed else None
 
 
+def _finite(value: float | None) -> float | None:
+    """A sum of finite values may be endless, which JSON does not have."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 def _buckets(newest: list[sqlite3.Row]) -> tuple[list[float], list[int]]:
-    """Buckets of all series that have the same bounds as the first."""
-    bounds = newest[0]["bounds"]
-    alike = [json.loads(row["counts"]) for row in newest if row["bounds"] == bounds]
-    return json.loads(bounds), [sum(column) for column in zip(*alike, strict=True)]
+    """Buckets of all series that have the same bounds as the first that has any."""
+    bounds: list[float] | None = None
+    alike: list[list[int]] = []
+    for row in newest:
+        mine, counts = json.loads(row["bounds"]), json.loads(row["counts"])
+        if not isinstance(mine, list) or not isinstance(counts, list):
+            continue  # too long to be kept
+        if None in mine or len(counts) != len(mine) + 1:
+            continue  # none, or from a version that kept what does not fit
+        bounds = mine if bounds is None else bounds
+        if mine == bounds:
+            alike.append(counts)
+    return bounds or [], [sum(column) for column in zip(*alike, strict=True)]
 
 
 def _span_conditions(query: TraceQuery) -> tuple[list[str], list[Any]]:

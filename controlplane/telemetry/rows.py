@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Final
 
 from controlplane.telemetry.records import (
@@ -16,6 +17,21 @@ from controlplane.telemetry.records import (
 
 Row = tuple[Any, ...]
 """Column values in the table's order, without the id; the last is the size."""
+
+
+class _Texts:
+    """JSON of what records share, made once. Valid while the records live."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, str] = {}
+
+    def of(self, value: object) -> str:
+        """The same text for the same object."""
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._known[id(value)] = to_json(value)
+        return known
+
 
 _INSERT_LOG: Final = "INSERT INTO logs VALUES (NULL,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_SPAN: Final = "INSERT OR IGNORE INTO spans VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -44,17 +60,40 @@ ON CONFLICT DO UPDATE SET
 _OLDEST: Final = "SELECT id, size FROM {table} WHERE workload = ? {before} ORDER BY time_ns LIMIT ?"
 
 
+def size_of(
+    logs: Iterable[LogRecord],
+    spans: Iterable[SpanRecord],
+    points: Iterable[MetricPoint],
+    *,
+    limit: int,
+) -> int:
+    """Bytes that records take when they are written; counting ends once it is above a limit."""
+    texts = _Texts()
+    written = chain(
+        (_log_row("", record, texts) for record in logs),
+        (_span_row("", span, texts) for span in spans),
+        (_point_row("", point, texts) for point in points),
+    )
+    total = 0
+    for row in written:
+        total += row[-1]
+        if total > limit:
+            break
+    return total
+
+
 def write(db: sqlite3.Connection, batches: Iterable[Batch]) -> None:
     """Insert everything, and note how far outputs have been read."""
     rows: Counter[tuple[str, str]] = Counter()
     sizes: Counter[tuple[str, str]] = Counter()
     for batch in batches:
         workload = batch.workload_id
-        logs = [_log_row(workload, record) for record in batch.logs]
-        points = [_point_row(workload, point) for point in batch.points]
+        texts = _Texts()
+        logs = [_log_row(workload, record, texts) for record in batch.logs]
+        points = [_point_row(workload, point, texts) for point in batch.points]
         db.executemany(_INSERT_LOG, logs)
         db.executemany(_INSERT_POINT, points)
-        spans = [row for span in batch.spans if (row := _write_span(db, workload, span))]
+        spans = [row for span in batch.spans if (row := _write_span(db, workload, span, texts))]
         for table, written in (("logs", logs), ("spans", spans), ("points", points)):
             if written:
                 rows[workload, table] += len(written)
@@ -118,9 +157,11 @@ def _traces_of(db: sqlite3.Connection, ids: list[tuple[int]]) -> set[str]:
     return found
 
 
-def _write_span(db: sqlite3.Connection, workload: str, span: SpanRecord) -> Row | None:
+def _write_span(
+    db: sqlite3.Connection, workload: str, span: SpanRecord, texts: _Texts
+) -> Row | None:
     """The row; None: it was there already."""
-    row = _span_row(workload, span)
+    row = _span_row(workload, span, texts)
     if not db.execute(_INSERT_SPAN, row).rowcount:
         return None
     db.execute(
@@ -139,8 +180,8 @@ def _write_span(db: sqlite3.Connection, workload: str, span: SpanRecord) -> Row 
     return row
 
 
-def _log_row(workload: str, record: LogRecord) -> Row:
-    attributes, resource = to_json(record.attributes), to_json(record.resource)
+def _log_row(workload: str, record: LogRecord, texts: _Texts) -> Row:
+    attributes, resource = to_json(record.attributes), texts.of(record.resource)
     size = ROW_OVERHEAD + len(record.message) + len(record.stacktrace or "")
     return (
         workload,
@@ -156,12 +197,15 @@ def _log_row(workload: str, record: LogRecord) -> Row:
     )
 
 
-def _span_row(workload: str, span: SpanRecord) -> Row:
-    texts = [
-        to_json(value)
-        for value in (span.attributes, span.resource, span.scope, span.events, span.links)
+def _span_row(workload: str, span: SpanRecord, texts: _Texts) -> Row:
+    told = [
+        to_json(span.attributes),
+        texts.of(span.resource),
+        texts.of(span.scope),
+        to_json(span.events),
+        to_json(span.links),
     ]
-    size = 2 * ROW_OVERHEAD + len(span.name) + len(span.status_message) + sum(map(len, texts))
+    size = 2 * ROW_OVERHEAD + len(span.name) + len(span.service) + len(span.status_message)
     return (
         workload,
         span.trace_id,
@@ -174,15 +218,15 @@ def _span_row(workload: str, span: SpanRecord) -> Row:
         span.duration_ns,
         span.status,
         span.status_message,
-        *texts,
-        size,
+        *told,
+        size + sum(map(len, told)),
     )
 
 
-def _point_row(workload: str, point: MetricPoint) -> Row:
-    texts = [
-        to_json(value) for value in (point.bounds, point.counts, point.attributes, point.resource)
-    ]
+def _point_row(workload: str, point: MetricPoint, texts: _Texts) -> Row:
+    told = [to_json(value) for value in (point.bounds, point.counts, point.attributes)]
+    told.append(texts.of(point.resource))
+    size = ROW_OVERHEAD + len(point.name) + len(point.unit) + len(point.description)
     return (
         workload,
         point.time_ns,
@@ -194,6 +238,6 @@ def _point_row(workload: str, point: MetricPoint) -> Row:
         point.start_ns,
         point.value,
         point.count,
-        *texts,
-        ROW_OVERHEAD + len(point.name) + len(point.description) + sum(map(len, texts)),
+        *told,
+        size + sum(map(len, told)),
     )

@@ -9,7 +9,17 @@ from typing import Annotated, Final, Self
 from pydantic import Field, JsonValue, model_validator
 
 from controlplane.model.workloads import Autoscaling, ScalingPolicy
-from controlplane.wire.base import Count, Flag, Input, Number, Shape, broken_rule, maybe, whole
+from controlplane.wire.base import (
+    Count,
+    Flag,
+    Input,
+    Integer,
+    Number,
+    Shape,
+    broken_rule,
+    maybe,
+    whole,
+)
 
 WAKING_METRIC: Final = "httpRequestsConcurrency"
 """The one metric that may go to zero replicas: the gateway itself counts it."""
@@ -18,7 +28,7 @@ MAX_POLICIES: Final = 20
 MAX_COOLDOWN_MINUTES: Final = 43_200
 """30 days; the contract names no bound."""
 
-FloorCount = Annotated[int, Field(ge=0, le=1_000_000)]
+FloorCount = Annotated[Integer, Field(ge=0, le=1_000_000)]
 """A smallest number of replicas; may be zero."""
 
 DEPRECATED: Final[dict[str, JsonValue]] = {"deprecated": True}
@@ -59,7 +69,7 @@ class PolicyInput(Input):
     target: Annotated[Number, Field(gt=0, le=1e12)]
     min_count: FloorCount | None = Field(None, json_schema_extra=DEPRECATED)
     max_count: FloorCount | None = Field(None, json_schema_extra=DEPRECATED)
-    priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
+    priority: Annotated[Integer, Field(ge=-(2**31), lt=2**31)] | None = None
 
 
 class AutoscalingShape(Shape):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -15,13 +15,24 @@ NAME_MAX: Final = 5000
 """Longest name the contract allows, characters."""
 
 Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
-Number = int | float
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number, not true or false")
+    return value
+
+
+Number = Annotated[int | float, BeforeValidator(_no_flag)]
 """A JSON number that keeps its look: 30 stays 30, never 30.0, which Go's integers refuse."""
+
+Integer = Annotated[int, BeforeValidator(_no_flag)]
+"""A whole number in a body: true and false are mistakes."""
 
 Flag = Annotated[bool, Field(strict=True)]
 """true or false in a body: 0 and "no" are mistakes."""
 
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Count = Annotated[Integer, Field(ge=1, le=1_000_000)]
 """A number of replicas, requests or failures."""
 
 Seconds = Annotated[Number, Field(ge=0, le=86_400)]

@@ -10,6 +10,7 @@ from controlplane.wire.base import (
     Count,
     Flag,
     Input,
+    Integer,
     Number,
     Seconds,
     Shape,
@@ -34,7 +35,10 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 ImageUri = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[!-~]+$")]
 """Visible ASCII: what registries accept, and no room for tricks in command lines and logs."""
-Port = Annotated[int, Field(ge=1024, le=65535)]
+_PART: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~!$&'()+,=:@-]+")
+"""Of a path that can be read in one way only."""
+
+Port = Annotated[Integer, Field(ge=1024, le=65535)]
 
 
 def _header(name: str) -> str:
@@ -53,7 +57,7 @@ class ProbeShape(Shape):
     """A health check; success is a 2xx answer."""
 
     path: str
-    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+    port: Annotated[Integer, Field(ge=1, le=65535)] | None = Field(
         None, description="Omitted: the container's own port."
     )
     scheme: Literal["HTTP", "HTTPS"] = "HTTP"
@@ -137,10 +141,20 @@ class SecurityContext(Input):
     seccomp_profile: SeccompProfile | None = None
 
 
+def _plain_path(path: str) -> str:
+    parts = path.strip("/").split("/")
+    if parts != [""] and not all(_PART.fullmatch(part) for part in parts):
+        raise ValueError(
+            "must be a plain path, such as /open or /a/b: it covers what is below it, and one with"
+            " patterns, escapes, `.`, `..` or empty parts would never match"
+        )
+    return path
+
+
 class Route(Input):
     """A publicly exposed path."""
 
-    path: Annotated[str, Field(max_length=1024)]
+    path: Annotated[str, Field(max_length=1024), AfterValidator(_plain_path)]
     auth: Literal["required", "optional", "disabled"] = "required"
 
 
@@ -149,7 +163,7 @@ class ResourceRequest(Input):
 
     cpu: Annotated[Number, Field(ge=0, le=1_000_000)]
     memory: ByteSize
-    gpu: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    gpu: Annotated[Integer, Field(ge=0, le=1_000_000)] | None = None
     gpu_type: str | None = None
 
 

@@ -6,6 +6,7 @@ RFC 3339. Attributes keep the names that the application gave them.
 
 import json
 import sqlite3
+from itertools import pairwise
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field
@@ -233,8 +234,8 @@ class MetricValueFormatted(Shape):
             aggregated_value=value.value,
             current_value=value.current,
             buckets=[
-                BucketFormatted(lower_bound=edges[i], upper_bound=edges[i + 1], count=count)
-                for i, count in enumerate(value.counts)
+                BucketFormatted(lower_bound=lower, upper_bound=upper, count=count)
+                for (lower, upper), count in zip(pairwise(edges), value.counts, strict=False)
             ]
             if buckets and value.counts
             else None,

@@ -31,6 +31,9 @@ MAX_MINUTES: Final = 43_200
 """30 days; the contract names no bound."""
 MAX_STEPS: Final = 50
 
+TENANT_ID: Final = "00000000-0000-4000-8000-000000000000"
+"""An installation is one tenant; clients only want a UUID of version 4 to be there."""
+
 _MINUTE_S: Final = 60
 
 Minutes = Annotated[Number, Field(ge=0, le=MAX_MINUTES)]
@@ -186,7 +189,7 @@ class ReplacementFormatted(Shape):
     name: str
     workload_id: str
     user_id: str
-    tenant_id: str | None = None
+    tenant_id: str = TENANT_ID
     candidate_artifact_id: str
     candidate_proton_ids: list[str]
     previous_proton_ids: list[str] | None

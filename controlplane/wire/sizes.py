@@ -9,6 +9,7 @@ import re
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 _SIZE: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?)?B?\s*", re.IGNORECASE)
 _POWERS: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -29,6 +30,8 @@ def parse_size(text: str) -> int:
 
 
 def _bytes(value: Any) -> Any:  # noqa: ANN401 - whatever the client sent
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number, not true or false")
     return parse_size(value) if isinstance(value, str) else value
 
 

@@ -22,7 +22,7 @@ _PLAIN: Final = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]
 """A path that can be read in one way only."""
 
 Table = tuple[tuple[bytes, str], ...]
-"""Paths without a slash at the end, longest first."""
+"""Paths without a slash at the end, longest first; of equal ones the strictest."""
 
 
 class OpenPaths:
@@ -58,8 +58,7 @@ def open_paths(routes: Sequence[Sequence[Mapping[str, str]]]) -> OpenPaths | Non
         tuple(
             sorted(
                 ((_prefix(route["path"]), route.get("auth", REQUIRED)) for route in of_proton),
-                key=lambda entry: len(entry[0]),
-                reverse=True,
+                key=lambda entry: (-len(entry[0]), _STRICTNESS.index(entry[1])),
             )
         )
         for of_proton in routes

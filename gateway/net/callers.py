@@ -107,7 +107,8 @@ class Callers:
         self._identities = {
             token.digest: Identity(
                 user_id=token.user_id,
-                admin=user.admin,
+                # Replicas never have an admin's power: others choose what code runs in them.
+                admin=user.admin and token.made_for is None and token.scope is not Scope.WORKLOAD,
                 expires_at=token.expires_at,
                 invokes=token.scope is not Scope.READ,
                 workload_ids=token.workload_ids,

@@ -21,8 +21,8 @@ Schema = dict[str, Any]
 
 WRONG_TYPES: dict[str, list[Any]] = {
     # Numbers in quotes are taken for numbers, as everywhere in this kind of API: not wrong.
-    "integer": ["many", [], {}, 1.5, [1]],
-    "number": ["many", [], {}, [1.0]],
+    "integer": ["many", [], {}, 1.5, [1], True],
+    "number": ["many", [], {}, [1.0], True],
     "boolean": ["perhaps", 7, [], {}],
     "string": [5, True, [], {}, ["a"]],
     "array": ["a", 5, {"a": 1}],

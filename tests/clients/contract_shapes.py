@@ -277,7 +277,7 @@ def replacement_fields(runtime: Kind) -> dict[str, Kind]:
         "createdAt": moment,
         "updatedAt": moment,
         "userId": object_id,
-        "tenantId": maybe(filled),
+        "tenantId": filled,
         "workloadId": object_id,
         "candidateArtifactId": object_id,
         "candidateProtonIds": many(object_id),

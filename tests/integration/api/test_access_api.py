@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from controlplane import accounts
-from controlplane.model.people import Token
+from controlplane.model.people import Scope, Token
 from controlplane.model.states import AccessRole
 from controlplane.model.workloads import Workload
 from tests.integration.api.conftest import artifact_body
@@ -186,3 +186,20 @@ async def test_the_store_keeps_no_token_text(api):
     for held in await api.store.list(Token):
         assert text not in str(held.record)
         assert len(held.record.prefix) < 12
+
+
+async def test_what_replicas_carry_has_no_admins_power(api):
+    _, client = await api.person("ann")
+    theirs = (
+        await client.post("/api/v2/workloads/", json={"name": "w", "artifact": artifact_body()})
+    ).json()["id"]
+    assert (await api.owner.get(f"/api/v2/workloads/{theirs}")).status_code == 200
+    token, text = await accounts.create_token(api.store, name="carried")
+    await api.settle()
+    await api.write(
+        msgspec.structs.replace(token, scope=Scope.WORKLOAD, made_for="b" * 24, sealed="1.x.y")
+    )
+    carried = api.client(text)
+    assert (await carried.get("/api/v2/version")).status_code == 200
+    assert (await carried.get(f"/api/v2/workloads/{theirs}")).status_code == 403
+    assert (await carried.get("/api/v2/audit")).status_code == 403

@@ -38,7 +38,10 @@ CONTAINER = container(
     entrypoint=["a"],
     environmentVars=[{"source": "string", "name": "A", "value": "1"}, {"source": "api-key"}],
     readinessProbe=PROBE,
-    securityContext={"capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "Localhost"}},
+    securityContext={
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
     routes=[{"path": "/", "auth": "optional"}],
     resourceRequest={"cpu": 1, "memory": 1, "gpu": 1, "gpuType": "x"},
 )

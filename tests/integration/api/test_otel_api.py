@@ -205,6 +205,27 @@ async def test_metrics_are_listed_and_added_up(api, archive):
     assert told["memory.usage"] is None
 
 
+async def test_histograms_whose_buckets_do_not_fit_are_answered_without_them(api, archive):
+    workload = (await api.workload())["id"]
+    point = {"timeUnixNano": str(time.time_ns()), "count": "1", "sum": 2.0}
+    named = {"attributes": [{"key": "a", "value": {"stringValue": "b"}}]}
+    told = {
+        "alone": [point | {"bucketCounts": ["1"]}, point | named],
+        "odd": [point | {"bucketCounts": ["1", "0", "0", "0"], "explicitBounds": [1.0]}],
+        "endless": [point | {"bucketCounts": ["1", "0"], "explicitBounds": ["Infinity"]}],
+    }
+    metrics = [{"name": name, "histogram": {"dataPoints": told[name]}} for name in told]
+    body = {"resourceMetrics": [{"scopeMetrics": [{"metrics": metrics}]}]}
+    assert (await send(api, archive, workload, body, METRICS)).json() == {}
+    path = f"/api/v2/otel/workload/{workload}/metrics/values/?histogramBuckets=true"
+    answer = await api.owner.get(path)
+    assert answer.status_code == 200
+    found = {value["otelName"]: value for value in answer.json()["metricAggregations"]}
+    assert [found[name]["aggregatedValue"] for name in told] == [2.0, 2.0, 2.0]
+    assert found["odd"]["buckets"] is found["endless"]["buckets"] is None
+    assert [bucket["count"] for bucket in found["alone"]["buckets"]] == [1]
+
+
 async def test_without_telemetry_there_is_none(api):
     workload = (await api.workload())["id"]
     base = f"/api/v2/otel/workload/{workload}"

@@ -4,7 +4,7 @@ import pytest
 from controlplane.model.decisions import Decision, Reason, Step
 from controlplane.model.states import ProtonState, ReplicaPhase
 from controlplane.model.workloads import Replica, Scale
-from tests.integration.api.conftest import GATEWAY, IDS
+from tests.integration.api.conftest import GATEWAY, IDS, runtime_body
 
 PATHS = ["/api/v2/workloads", "/api/v2/console/workloads"]
 ADVICE = "The service exits at once with code 3: read the end of its log, then start it again."
@@ -134,7 +134,7 @@ async def test_every_change_is_in_the_journal_newest_first(api, path):
     workload = await api.workload(path)
     one = f"{path}/{workload['id']}"
     await api.owner.patch(one, json={"name": "n"})
-    await api.owner.patch(f"{one}/settings", json={"runtime": {}})
+    await api.owner.patch(f"{one}/settings", json={"runtime": runtime_body(replicaCount=2)})
     await api.owner.post(f"{one}/stop")
     await api.owner.post(f"{one}/start")
     await api.owner.post(f"{one}/start")

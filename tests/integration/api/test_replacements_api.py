@@ -235,6 +235,22 @@ async def test_limits_hold_for_what_it_brings(make_api: MakeApi) -> None:
     assert refused.json() == {"detail": "Requested replicas (3) exceeds the maximum allowed (2)."}
 
 
+async def test_of_many_that_start_stopped_workloads_at_once_as_many_start_as_may(
+    make_api: MakeApi,
+) -> None:
+    most = 2
+    api = await make_api(
+        Settings(api=ApiSettings(gateway_url=GATEWAY, max_concurrent_workloads=most))
+    )
+    asked = []
+    for _ in range(most + 3):
+        path = f"/api/v2/workloads/{(await api.workload())['id']}"
+        assert (await api.owner.post(f"{path}/stop")).status_code == 202
+        asked.append((f"{path}/replacement", body(await api.artifact())))
+    answers = await asyncio.gather(*(api.owner.post(path, json=what) for path, what in asked))
+    assert sorted(a.status_code for a in answers) == [202] * most + [403] * 3
+
+
 async def test_only_owners_replace_and_readers_look(api: Api) -> None:
     workload = await api.workload()
     path = f"/api/v2/workloads/{workload['id']}"
@@ -394,7 +410,7 @@ async def test_an_old_proton_is_kept_and_a_cancel_goes_back(conducted: Api) -> N
         for p in (await get(api, f"{workload['id']}/protons"))["data"]
     }
     assert roles == {
-        workload["protonId"]: ("draining", "draining"),
+        workload["protonId"]: (None, "draining"),
         candidate: ("active", "running"),
     }
     path = f"/api/v2/workloads/{workload['id']}/replacement"

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from itertools import count, product
 
+import msgspec
 import pytest
 
+from controlplane.audit import JOURNAL, AuditLine
 from controlplane.conductor.loop import LEASE
 from controlplane.conductor.statistics import Recorder
 from controlplane.conductor.term import Term
@@ -363,6 +365,7 @@ async def test_a_reset_forgets_everything_and_counting_goes_on(traffic, recorded
     assert (await traffic.metrics())["totalRequests"] == 0
     await traffic.record()
     assert (await traffic.metrics())["totalRequests"] == 0
+    traffic.at(NOON + 2)
     await traffic.report(**(BUSY | {"started": 14}))
     assert (await traffic.metrics())["totalRequests"] == 2
     await traffic.record()
@@ -424,6 +427,41 @@ async def test_a_reset_is_told_in_the_journals(traffic):
         "endTime": iso(NOON - 60),
         "metricName": "responseTime",
     }
+
+
+async def test_after_a_reset_of_everything_the_period_begins_with_it(traffic):
+    await traffic.report(started=3)
+    answer = await traffic.api.owner.delete(f"{traffic.path}/stats")
+    assert answer.status_code == 204
+    traffic.at(SOON + 30)
+    await traffic.report(started=7)
+    body = await traffic.get()
+    assert body["period"] == {"start": iso(SOON), "end": iso(SOON + 30)}
+    assert body["metrics"]["totalRequests"] == 4
+    newest = (await traffic.get("/events"))["data"][0]
+    assert newest["eventType"] == "Statistics Reset"
+    assert set(newest["details"].values()) == {None}
+    entries, _ = await traffic.api.store.read_journal(JOURNAL)
+    line = msgspec.json.decode(entries[0], type=AuditLine)
+    assert (line.by.user_id, line.record_id, line.action) == (
+        traffic.workload["creator"]["id"],
+        traffic.workload["id"],
+        "updated",
+    )
+    assert [(c.field, c.after) for c in line.changes] == [("statsSince", SOON)]
+
+
+async def test_a_reset_of_a_part_leaves_the_period_as_it_was(traffic):
+    before = await traffic.get()
+    for params in (
+        {"metricName": "responseTime"},
+        {"protonId": traffic.workload["protonId"]},
+        {"startTime": iso(NOON - 60)},
+        {"endTime": iso(NOON - 60)},
+    ):
+        answer = await traffic.api.owner.delete(f"{traffic.path}/stats", params=params)
+        assert answer.status_code == 204
+        assert (await traffic.get())["period"] == before["period"]
 
 
 async def test_a_reset_of_nothing_is_one_too(traffic):

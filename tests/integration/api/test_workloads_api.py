@@ -116,7 +116,7 @@ async def test_bodies_of_both_generations_are_accepted_in_both_families(api, pat
     middle = await api.workload(path, runtime=runtime_body(autoscaling={"policies": [legacy]}))
     assert middle["runtime"]["containerGroups"][0]["autoscaling"] == {
         "enabled": True,
-        "policies": [CONCURRENCY],
+        "policies": [legacy if "console" in path else CONCURRENCY],
         "minReplicaCount": 0,
         "maxReplicaCount": 3,
         "cooldownPeriodMinutes": None,
@@ -161,7 +161,7 @@ async def test_without_a_word_about_scaling_there_is_one_replica(api):
                 "artifactId": "x",
                 "runtime": runtime_body(replicaCount=1, autoscaling=ELASTIC),
             },
-            ["body", "runtime", "containerGroups", 0],
+            ["body", "runtime", "containerGroups", 0, "replicaCount"],
             "value_error",
         ),
     ],

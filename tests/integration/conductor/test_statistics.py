@@ -10,6 +10,7 @@ from controlplane.api.services import KINDS, Services
 from controlplane.conductor.loop import LEASE
 from controlplane.conductor.statistics import Recorder
 from controlplane.conductor.term import Term
+from controlplane.lifecycle.counting import RETOLD_S
 from controlplane.model.kinds import Record
 from controlplane.model.reports import LoadReport, ProtonLoad
 from controlplane.model.sections import Settings
@@ -187,6 +188,71 @@ async def test_a_worker_that_comes_back_from_silence_counts_no_request_again(sce
     await scene.report(4, clock_s=2)
     await recorder.step(scene.now_s)
     assert await scene.started() == 4
+
+
+async def test_workers_that_were_idle_for_more_than_a_day_count_no_request_again(scene):
+    recorder = await scene.recorder()
+    counts = {"w1": 500, "w2": 500}
+    for hour in range(26):
+        scene.now_s = NOW_S + hour * 3600
+        for worker, started in counts.items():
+            await scene.report(started, worker=worker, clock_s=1 + hour)
+        await recorder.step(scene.now_s)
+    for clock_s, worker in enumerate(counts, 100):  # the first one's request brings the sweep
+        scene.now_s += 3600
+        await scene.report(501, worker=worker, clock_s=clock_s)
+        await recorder.step(scene.now_s)
+    days = (await scene.totals())[-1]
+    assert days.started == 1002
+
+
+async def test_the_statistics_of_an_idle_worker_do_not_expire(scene):
+    recorder = await scene.recorder()
+    await scene.report(500)
+    await recorder.step(scene.now_s)
+    store = scene.services.store
+    key = store.keys[f"stats:{WORKLOAD.id}"]
+    await store.link.call("EXPIRE", key, 60)
+    scene.now_s += RETOLD_S
+    await scene.report(500, clock_s=2)
+    await recorder.step(scene.now_s)
+    assert await store.link.call("TTL", key) > 60
+    assert (await scene.totals())[-1].started == 500
+
+
+async def test_a_dead_worker_is_not_kept_in_memory_by_its_report(scene):
+    recorder = await scene.recorder()
+    await scene.report(3)
+    await recorder.step(scene.now_s)
+    await recorder.step(scene.now_s + 2 * RETOLD_S)
+    assert await scene.version() == 1
+
+
+async def test_the_report_of_a_dead_worker_does_not_wait_for_a_purged_workload(scene):
+    recorder = await scene.recorder()
+    await scene.services.store.delete(Workload, WORKLOAD.id)
+    await scene.services.mirror.reached(await scene.services.store.commit([]), timeout_s=20)
+    await scene.report(3, ttl_s=0.05)
+    await scene.dies("w1")
+    await recorder.step(scene.now_s)
+    assert await scene.statistics.reports() == []
+
+
+async def test_the_report_of_a_dead_worker_waits_until_it_could_be_written(scene, monkeypatch):
+    recorder = await scene.recorder()
+    await scene.report(3, ttl_s=0.05)
+    await scene.dies("w1")
+
+    async def late(*_, **__) -> set[str]:
+        return {WORKLOAD.id}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Statistics, "write", late)
+        await recorder.step(scene.now_s)
+    assert len(await scene.statistics.reports()) == 1
+    await recorder.step(scene.now_s)
+    assert await scene.started() == 3
+    assert await scene.statistics.reports() == []
 
 
 async def test_requests_of_a_worker_that_died_are_no_longer_under_way(scene):

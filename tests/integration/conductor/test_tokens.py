@@ -101,3 +101,12 @@ async def test_a_token_that_was_just_made_anew_is_looked_at_again(api):  # noqa:
     await step.step(now_s=11.0)
     await api.settle()
     assert WORKLOAD not in api.services.mirror.all(Token)
+
+
+async def test_the_tokens_of_all_owners_end_together(api):  # noqa: F811
+    others = token(id="e" * 24, user_id="2" * 24, digest="2" * 64)
+    await api.write(token(), others, workload(), proton(desired=Desired.STOPPED))
+    lease = await api.store.acquire("conductor", "test", ttl_s=60)
+    await WorkloadTokens(Term(api.services, lease)).step(now_s=10.0)
+    await api.settle()
+    assert not {WORKLOAD, "e" * 24} & set(api.services.mirror.all(Token))

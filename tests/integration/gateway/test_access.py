@@ -125,6 +125,17 @@ async def test_a_limited_token_gives_no_role(rig: Rig) -> None:
     assert (await rig.ask(token=OTHER_TOKEN)).status == 200
 
 
+async def test_what_replicas_carry_has_no_admins_power(rig: Rig) -> None:
+    await start(rig)
+    assert (await rig.ask(token=ADMIN_TOKEN)).status == 200
+    carried = {"token_id": "65f0000000000000000000b4", "user_id": ADMIN_ID}
+    made = records.token("carried", scope=Scope.WORKLOAD, made_for=WORKLOAD_ID, **carried)
+    await rig.commit(made)
+    refused(await rig.ask(token="carried"), 403, "forbidden")
+    await rig.commit(records.workload(roles={ADMIN_ID: AccessRole.OWNER}))
+    assert (await rig.ask(token="carried")).status == 200
+
+
 # -- losing it ----------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.telemetry import archive as archive_module
-from controlplane.telemetry import queries, schema
+from controlplane.telemetry import queries, rows, schema
 from controlplane.telemetry.archive import Archive, SlowQueryError
 from controlplane.telemetry.queries import LogQuery, TraceQuery, Window
 from controlplane.telemetry.records import Batch, LogRecord, MetricPoint, Position, SpanRecord
@@ -234,6 +234,61 @@ def test_metrics_are_added_up_by_their_kind(archive):
     assert (h.bounds, h.counts) == ([1.0], [1, 3])
     names = archive.read(lambda db: queries.metric_names(db, "w"))
     assert [row["name"] for row in names] == sorted(told)
+
+
+def values(archive: Archive) -> dict[str, queries.MetricValue]:
+    found = archive.read(lambda db: queries.metric_values(db, Window(workload_id="w")))
+    return {value.name: value for value in found or []}
+
+
+def test_buckets_are_added_up_where_they_fit(archive):
+    told = {"type": "histogram", "count": 1}
+    keep(
+        archive,
+        points=[
+            point("h", 1.0, 9, **told),
+            point("h", 1.0, 8, bounds=[1.0], counts=[1, 2, 3, 4], attributes={"a": 1}, **told),
+            point("h", 1.0, 7, bounds=[float("inf")], counts=[1, 2], attributes={"a": 2}, **told),
+            point("h", 1.0, 6, bounds=[1.0], counts=[1, 2], attributes={"a": 3}, **told),
+            point("h", 1.0, 5, bounds=[1.0], counts=[10, 20], attributes={"a": 4}, **told),
+            point("none", 1.0, 1, bounds=[1.0], **told),
+        ],
+    )
+    found = values(archive)
+    assert (found["h"].bounds, found["h"].counts) == ([1.0], [11, 22])
+    assert (found["none"].bounds, found["none"].counts) == ([], [])
+
+
+def test_sums_without_end_are_not_told(archive):
+    keep(archive, points=[point("c", 1.7e308, at, delta=True) for at in range(3)])
+    assert (values(archive)["c"].value, values(archive)["c"].current) == (None, 1.7e308)
+
+
+def test_metrics_are_read_up_to_a_bound(archive, monkeypatch):
+    long = {"a": "x" * 1000}
+    points = [point("new", float(at), 100 + at, type="gauge", attributes=long) for at in range(50)]
+    keep(archive, points=[*points, point("old", 1.0, 1, attributes=long)])
+    monkeypatch.setattr(queries, "MAX_READ_BYTES", 2000)
+    found = values(archive)
+    assert list(found) == ["new"]
+    assert found["new"].value == 24.5, "the points of a series cost next to nothing"
+    monkeypatch.setattr(queries, "MAX_READ_BYTES", 5)
+    assert values(archive) == {}
+    names = archive.read(lambda db: queries.metric_names(db, "w"))
+    assert [row["name"] for row in names] == ["new"]
+
+
+def test_rows_are_as_large_as_was_counted_before(archive):
+    shared = {"service.name": "app"}
+    logs = [log("a", at, resource=shared) for at in range(3)]
+    spans = [span("a", resource=shared, status_message="no")]
+    points = [point("c", 1.0, unit="By", resource=shared)]
+    keep(archive, logs=logs, spans=spans, points=points)
+    found = archive.read(
+        lambda db: db.execute("SELECT sum(bytes) AS all_bytes FROM held").fetchone()
+    )
+    assert found["all_bytes"] == rows.size_of(logs, spans, points, limit=MIB)
+    assert len(lines(archive)) == 3
 
 
 def test_positions_are_kept_with_their_lines_and_forgotten_at_the_end(archive):

@@ -222,7 +222,13 @@ def test_a_stopped_workload_starts_with_it_and_that_is_all(without_proton):
 # ---- other settings
 
 
-@pytest.mark.parametrize("state", UP)
+def test_scaling_of_what_is_errored_starts_replicas_anew():
+    plan = settings(worlds.present(ProtonState.ERRORED), replica_count=3)
+    assert saved(plan, Proton).record.role is ProtonRole.CANDIDATE
+    assert plan.subject.replacement.status is S.SUBMITTED
+
+
+@pytest.mark.parametrize("state", [s for s in UP if s is not ProtonState.ERRORED])
 def test_scaling_alone_changes_in_place(state):
     plan = settings(worlds.present(state), replica_count=3, concurrency_limit=2)
     assert plan.subject.active_proton_id == worlds.proton().id

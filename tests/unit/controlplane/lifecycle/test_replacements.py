@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import pytest
 
-from controlplane.lifecycle.plans import Held, NotFoundError, Plan, Remove, Save, StateError
+from controlplane.lifecycle.plans import Held, Plan, Remove, Save
 from controlplane.lifecycle.replacements import advance, cancel
 from controlplane.lifecycle.underway import Evidence, Patience, Sight, Situation
 from controlplane.lifecycle.weights import Judgement, Verdict
@@ -368,6 +368,45 @@ def test_the_last_step_leads_to_the_switch():
     assert after(weighed(step=2).look()).status is S.SWITCHING
 
 
+def test_a_step_does_not_pass_on_a_share_that_it_was_not_given():
+    few = weighed(
+        step=1,
+        verdict=FINE,
+        old=Sight(ready=10),
+        candidate={"weight": 9, "runtime": elastic(0, 9), "least_replicas": 5},
+        previous={"weight": 91, "least_replicas": 10},
+    )
+    assert few.look(at=NOW + 160).writes == ()
+    plan = few.look(at=NOW + 161)
+    assert after(plan).status is S.CLEANING_UP
+    assert "1 of 5 replicas ready" in (after(plan).message or "")
+
+
+def test_a_worse_candidate_is_not_switched_to_after_its_last_step():
+    plan = weighed(step=2, verdict=WORSE).look(at=NOW + 5)
+    assert (after(plan).status, after(plan).held_at) == (S.AWAITING_PROMOTION, NOW + 5)
+    assert after(plan).message == "The switch, held: much worse."
+    assert told(plan) == ["Replacement Held"]
+    for verdict in (WORSE, TOO_FEW, None):
+        held = weighed(step=2, verdict=verdict, held_at=NOW)
+        assert held.look(at=NOW + 29).writes == ()
+    plan = weighed(step=2, verdict=WORSE, held_at=NOW).look(at=NOW + 30)
+    assert after(plan).status is S.CLEANING_UP
+    assert (after(plan).message or "").startswith("Rolled back at the switch, held for 30 s")
+
+
+def test_one_that_recovers_after_its_last_step_is_switched_to():
+    plan = weighed(step=2, verdict=FINE, held_at=NOW).look(at=NOW + 5)
+    assert (after(plan).status, after(plan).held_at) == (S.AWAITING_PROMOTION, None)
+    assert told(plan) == ["Replacement Resumed"]
+    assert after(weighed(step=2, verdict=FINE).look(at=NOW + 6)).status is S.SWITCHING
+
+
+def test_one_that_has_lost_all_replicas_after_its_last_step_takes_that_again():
+    plan = weighed(step=2, new=Sight(), held_at=NOW).look(at=NOW + 5)
+    assert (after(plan).status, after(plan).step, after(plan).step_at) == (S.INITIALIZING, 1, None)
+
+
 def test_after_the_last_step_the_wait_for_capacity_ends_too():
     waiting = weighed(
         step=2, old=Sight(ready=3), candidate={"runtime": elastic(0, 5), "least_replicas": 3}
@@ -396,6 +435,13 @@ def test_a_candidate_that_recovers_goes_on():
     plan = weighed(verdict=FINE, held_at=NOW).look(at=NOW + 99)
     assert (after(plan).held_at, after(plan).step) == (None, 0)
     assert told(plan) == ["Replacement Resumed"]
+
+
+def test_too_few_requests_do_not_clear_a_held_candidate():
+    assert weighed(verdict=TOO_FEW, held_at=NOW).look(at=NOW + 29).writes == ()
+    plan = weighed(verdict=TOO_FEW, held_at=NOW).look(at=NOW + 30)
+    assert after(plan).status is S.CLEANING_UP
+    assert "held for 30 s: too few." in (after(plan).message or "")
 
 
 @pytest.mark.parametrize(
@@ -495,67 +541,6 @@ def test_a_workload_without_an_old_proton_is_cleaned_up_too():
 
 def test_a_failure_stays_as_it_is():
     assert world(S.ERRORED).look(at=NOW + 1e6).writes == ()
-
-
-# ---- cancel
-
-
-@pytest.mark.parametrize("status", [S.SUBMITTED, S.INITIALIZING, S.AWAITING_PROMOTION])
-def test_a_cancel_before_the_switch_leaves_the_old_proton_alone(status):
-    plan = world(status, candidate={"weight": 0}).cancel()
-    assert (after(plan).status, after(plan).deleted_at) == (S.CLEANING_UP, NOW)
-    assert told(plan) == ["Replacement Cancelled"]
-    assert len(plan.writes) == 1
-
-
-def test_a_cancel_in_a_weight_step_gives_the_traffic_back():
-    plan = weighed().cancel()
-    assert (saved(plan, NEW).weight, saved(plan, OLD).weight) == (0, 100)
-
-
-@pytest.mark.parametrize(
-    "old",
-    [
-        pytest.param(Sight(ready=1, wanted=1), id="it-serves"),
-        pytest.param(Sight(ready=0, wanted=0), id="it-sleeps"),
-    ],
-)
-def test_a_cancel_after_the_switch_goes_back(old):
-    plan = world(S.SWITCHING, old=old, switched_at=NOW).cancel()
-    back, away, now = saved(plan, OLD), saved(plan, NEW), plan.subject
-    assert (back.role, back.weight, back.least_until) == (ProtonRole.ACTIVE, 100, NOW + 60)
-    assert (away.role, away.weight) == (ProtonRole.CANDIDATE, 0)
-    assert (now.active_proton_id, now.artifact_id) == (OLD, OLD_ARTIFACT)
-    assert now.runtime == Runtime(enclaves=("old",))
-    assert (after(plan).status, after(plan).switched_at) == (S.CLEANING_UP, None)
-
-
-def test_it_goes_back_also_when_the_new_proton_is_gone():
-    plan = world(S.SWITCHING, without=("new",), previous_artifact_id=None).cancel()
-    assert plan.subject.artifact_id == OLD_ARTIFACT
-
-
-@pytest.mark.parametrize(
-    ("old", "without"),
-    [
-        pytest.param(Sight(errored=True), (), id="errored"),
-        pytest.param(Sight(wanted=1), (), id="not-ready"),
-        pytest.param(Sight(), ("old",), id="gone"),
-    ],
-)
-def test_it_does_not_go_back_to_what_cannot_serve(old, without):
-    with pytest.raises(StateError, match=f"start a replacement onto artifact {OLD_ARTIFACT}"):
-        world(S.SWITCHING, old=old, without=without).cancel()
-
-
-def test_a_second_cancel_changes_nothing():
-    assert world(S.CLEANING_UP).cancel().writes == ()
-
-
-@pytest.mark.parametrize("status", [S.COMPLETED, S.ERRORED])
-def test_what_is_over_cannot_be_cancelled(status):
-    with pytest.raises(NotFoundError, match=r"There is no active replacement for this workload\."):
-        world(status).cancel()
 
 
 def test_every_status_has_a_look():

@@ -84,6 +84,21 @@ def test_a_stop_after_the_switch_completes():
     assert [(r.status, r.deleted_at, r.message) for r in history] == [(S.COMPLETED, None, "kept")]
 
 
+def test_a_stop_keeps_a_failure_that_is_being_cleaned_up():
+    record = world(S.CLEANING_UP, message="why").situation.workload.record
+    after, removed, history = end_with_stop(record, [BESIDE], stamp=stamp())
+    assert removed == (Remove(kind=Proton, id="d" * 24, expected=7),)
+    assert [(r.status, r.deleted_at, r.message) for r in history] == [(S.ERRORED, None, "why")]
+    assert after.replacement == history[0]
+
+
+def test_a_stop_keeps_when_and_why_a_cancelled_one_ended():
+    cancelled = world(S.CLEANING_UP, message="Cancelled.", deleted_at=NOW - 9)
+    after, _, history = end_with_stop(cancelled.situation.workload.record, [BESIDE], stamp=stamp())
+    assert after.replacement is None
+    assert [(r.deleted_at, r.message) for r in history] == [(NOW - 9, "Cancelled.")]
+
+
 def test_a_stop_takes_a_completed_one_off_and_leaves_a_failure_shown():
     done = world(S.COMPLETED).situation.workload.record
     assert end_with_stop(done, [], stamp=stamp())[0].replacement is None

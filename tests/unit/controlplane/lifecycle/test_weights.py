@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.lifecycle.weights import Reading, Verdict, capped_share, judge, reading
+from controlplane.lifecycle.weights import Reading, Tally, Verdict, capped_share, judge
 from controlplane.model.reports import LoadReport, ProtonLoad
 from controlplane.model.workloads import WeightRule
 from gateway.core.load import bucket
@@ -40,11 +40,10 @@ def report(worker: str, **load: object) -> LoadReport:
 
 
 def test_a_reading_is_what_came_since_over_all_workers():
-    before = ProtonLoad(
-        workload_id="w", finished={"2xx": 5, "5xx": 1}, response_time={3: 2, 4: 1}, refused_user=1
+    before = report(
+        "one", finished={"2xx": 5, "5xx": 1}, response_time={3: 2, 4: 1}, refused_user=1
     )
-    found = reading(
-        "p",
+    found = Tally("p", [before]).read(
         [
             report(
                 "one",
@@ -54,11 +53,17 @@ def test_a_reading_is_what_came_since_over_all_workers():
             ),
             report("two", finished={"4xx": 2}, response_time={3: 1}),
             report("three"),
-        ],
-        {"one": before},
+        ]
     )
     assert (found.requests, found.failed) == (4 + 1 + 3 + 2, 1 + 2)
     assert found.response_time == {3: 3}
+
+
+def test_what_a_worker_counted_stays_counted_when_it_ends():
+    tally = Tally("p", [report("one", finished={"2xx": 5})])
+    tally.read([report("one", finished={"2xx": 6, "5xx": 4})])
+    found = tally.read([report("two", finished={"2xx": 2})])
+    assert (found.requests, found.failed) == (5 + 2, 4)
 
 
 def seen(requests: int, *, failed: int = 0, seconds: float = 0.1) -> Reading:

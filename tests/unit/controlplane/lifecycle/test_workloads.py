@@ -177,6 +177,20 @@ def test_a_stop_ends_a_replacement_with_its_protons():
     assert [entry.status for entry in plan.history] == [ReplacementStatus.ERRORED]
 
 
+@pytest.mark.parametrize(
+    ("status", "deleted_at", "told"),
+    [
+        pytest.param(ReplacementStatus.SWITCHING, None, ["Replacement Completed"], id="switched"),
+        pytest.param(ReplacementStatus.CLEANING_UP, None, ["Replacement Errored"], id="failed"),
+        pytest.param(ReplacementStatus.CLEANING_UP, 7.0, [], id="its-cancel-is-told-already"),
+    ],
+)
+def test_a_stop_tells_how_a_replacement_ended_once(status, deleted_at, told):
+    replaced = test_replacements.world(status, deleted_at=deleted_at).situation
+    plan = stop_workload(worlds.present(of=replaced.workload.record), stamp=worlds.stamp())
+    assert [event.type for event in plan.events] == [*told, "Workload Stopped"]
+
+
 # -- edit -------------------------------------------------------------------------------------
 
 

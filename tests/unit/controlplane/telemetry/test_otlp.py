@@ -29,7 +29,8 @@ SPAN = "00f067aa0ba902b7"
 
 def read(signal, body, *, encoding="", kind=PROTOBUF):
     raw = body if isinstance(body, bytes) else body.SerializeToString()
-    return otlp.read(signal, raw, encoding=encoding, kind=kind, now_ns=NOW_NS)
+    plain = otlp.inflate(raw, encoding, kind=kind)
+    return otlp.read(signal, plain, kind=kind, now_ns=NOW_NS)
 
 
 def pair(key, **value):
@@ -208,6 +209,62 @@ def test_points_of_every_kind_are_kept():
     assert "nothing" not in points
 
 
+@pytest.mark.parametrize(
+    ("bounds", "counts", "kept"),
+    [
+        ([], [1], ([], [1])),
+        ([], [], ([], [])),
+        ([1.0], [1, 2, 3, 4], ([], [])),
+        ([1.0, 2.0], [1], ([], [])),
+        ([float("inf")], [1, 2], ([], [])),
+        ([float("nan")], [1, 2], ([], [])),
+    ],
+)
+def test_buckets_that_do_not_fit_their_bounds_are_not_kept(bounds, counts, kept):
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="h")
+    metric.histogram.data_points.add(explicit_bounds=bounds, bucket_counts=counts)
+    [point] = read(Signal.METRICS, request).points
+    assert (point.bounds, point.counts) == kept
+
+
+def test_texts_of_a_metric_are_cut_and_shared():
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(unit="u" * 1000)
+    metric.name = "n" * 100_000
+    metric.gauge.data_points.add()
+    metric.gauge.data_points.add()
+    first, second = read(Signal.METRICS, request).points
+    assert first.unit == "u" * 63
+    assert len(first.name) < 70_000
+    assert first.name is second.name
+
+
+def test_more_points_than_are_taken_are_counted():
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="g")
+    for _ in range(MAX_RECORDS + 2):
+        metric.gauge.data_points.add()
+    taken = read(Signal.METRICS, request)
+    assert (len(taken.points), taken.rejected) == (MAX_RECORDS, 2)
+
+
+def test_lines_of_one_sender_share_its_resource():
+    request, record = one_log()
+    scoped = request.resource_logs[0].scope_logs[0]
+    scoped.scope.name = "scope"
+    scoped.log_records.append(record)
+    first, second = read(Signal.LOGS, request).logs
+    assert first.resource is second.resource
+    assert first.resource == {"service.name": "app", "otel.scope.name": "scope"}
+
+
+def test_a_service_name_in_a_span_is_bounded():
+    request, _ = one_span()
+    request.resource_spans[0].resource.attributes[0].value.string_value = "s" * 1000
+    assert read(Signal.TRACES, request).spans[0].service == "s" * 255
+
+
 # -- encodings
 
 
@@ -264,6 +321,8 @@ def test_gzip_is_read():
         pytest.param(zlib.compress(b"abc"), "deflate", PROTOBUF, 415, id="deflate"),
         pytest.param(b"", "br", PROTOBUF, 415, id="brotli"),
         pytest.param(gzip.compress(bytes(20_000_000)), "gzip", PROTOBUF, 413, id="a bomb"),
+        pytest.param(b" " * 2_100_000, "", JSON, 413, id="large JSON"),
+        pytest.param(gzip.compress(b" " * 2_100_000), "gzip", JSON, 413, id="large packed JSON"),
     ],
 )
 def test_what_cannot_be_read_is_refused(body, encoding, kind, status):
@@ -271,6 +330,12 @@ def test_what_cannot_be_read_is_refused(body, encoding, kind, status):
         read(Signal.TRACES, body, encoding=encoding, kind=kind)
     assert caught.value.status == status
     assert str(caught.value)
+
+
+def test_a_sender_of_too_much_json_is_told_of_protobuf():
+    with pytest.raises(OtlpError, match="send protobuf, or smaller batches"):
+        read(Signal.LOGS, b" " * 2_100_000, kind=JSON)
+    assert otlp.inflate(b" " * 2_100_000, "", kind=PROTOBUF)
 
 
 @pytest.mark.parametrize("signal", list(Signal))

@@ -157,6 +157,24 @@ def test_at_most_fifty_routes():
     assert refused(ContainerInput, MAIN | {"routes": [{"path": "x" * 1025}]})
 
 
+@pytest.mark.parametrize("path", ["/admin/*", "/users/{id}", "/a//b", "/./a", "/..", "/%41", "a b"])
+def test_a_route_that_could_never_match_is_refused(path):
+    assert refused(ContainerInput, MAIN | {"routes": [{"path": path}]})[0][0] == "routes.0.path"
+
+
+@pytest.mark.parametrize("path", ["/", "", "open", "/a/b/", "/.well-known/agent.json"])
+def test_plain_paths_are_routes(path):
+    made = ContainerInput.model_validate(MAIN | {"primary": True, "routes": [{"path": path}]})
+    assert made.routes[0].path == path
+
+
+@pytest.mark.parametrize(
+    "field", [{"port": True}, {"readinessProbe": {"path": "/", "periodSeconds": True}}]
+)
+def test_true_is_no_number(field):
+    assert refused(ContainerInput, MAIN | field)
+
+
 # -- environment ------------------------------------------------------------------------------
 
 

@@ -105,3 +105,9 @@ def test_whatever_is_asked_what_is_not_below_an_open_path_stays_closed(path):
     below = path.partition(b"?")[0] in {b"/open", b"/open/"} or path.startswith(b"/open/")
     if not below:
         assert auth(path, route("/open")) == REQUIRED
+
+
+def test_of_equal_paths_the_strictest_counts():
+    paths = open_paths([[{"path": "/a", "auth": "disabled"}, {"path": "/a/", "auth": "required"}]])
+    assert paths is not None
+    assert paths.auth(b"/a/x") == "required"
