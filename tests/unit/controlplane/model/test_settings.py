@@ -133,6 +133,7 @@ def test_values_of_the_wrong_type_are_refused_with_their_source(layers, message)
         ("gateway.access_log", "some", "gateway: access_log must be off, errors or all"),
         ("gateway.access_log_sample_ratio", "1.5", "must be between 0 and 1"),
         ("gateway.body_timeout_s", "0", "body_timeout_s must be greater than 0, not 0"),
+        ("telemetry.max_bytes", "5", "telemetry: max_bytes must be 0 or at least"),
         ("gateway.native", "maybe", "native must be auto, off or required, not 'maybe'"),
         ("gateway.trusted_proxies", "10.0.0.0/8 here", "trusted_proxies: 'here' is no address"),
         ("gateway.trusted_proxies", "10.0.0.1/8", "trusted_proxies: '10.0.0.1/8' is no address"),
