@@ -247,7 +247,8 @@ async def test_what_is_not_plainly_below_an_open_path_needs_a_token(rig: Rig, pa
 async def test_while_two_protons_serve_a_path_is_open_if_both_say_so(rig: Rig) -> None:
     await open_paths(rig, ("/a", "disabled"), ("/b", "disabled"))
     assert (await rig.ask("GET", "/b", token=None)).status == 200
-    await rig.commit(proton(("/a", "disabled"), proton_id=OTHER_PROTON_ID))
+    beside = proton(("/a", "disabled"), proton_id=OTHER_PROTON_ID)
+    await rig.commit(msgspec.structs.replace(beside, weight=0))  # it has no replica
     assert (await rig.ask("GET", "/a", token=None)).status == 200
     refused(await rig.ask("GET", "/b", token=None), 401, "unauthenticated")
     await rig.delete(Proton, OTHER_PROTON_ID)
