@@ -17,7 +17,11 @@ All of them under `/api/v2`, with and without a slash at the end. Beside it: `/d
 `/openapi.json`, `/livez`, `/readyz`, `/metrics`.
 """
 
-from fastapi import FastAPI
+from functools import cache
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute
 
 from controlplane import __version__
 from controlplane.api import (
@@ -47,7 +51,7 @@ from controlplane.api import (
     workloads,
 )
 from controlplane.api.edge import API_PREFIX, Authentication, Edge
-from controlplane.api.methods import Methods
+from controlplane.api.methods import Methods, Paths
 from controlplane.api.services import Services
 
 DESCRIPTION = """Artifacts say what to run, workloads give it a stable invoke URL, protons run it.
@@ -68,6 +72,7 @@ def create_app(services: Services) -> FastAPI:
         title="Tidegate",
         version=__version__,
         description=DESCRIPTION,
+        routes=list(_routes()),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -75,9 +80,30 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     errors.install(app)
+    app.add_middleware(Methods, paths=_paths())
+    app.add_middleware(Authentication, services=services)
+    app.add_middleware(Edge, services=services)
+    return app
+
+
+@cache
+def _paths() -> Paths:
+    """The methods of every path.
+
+    FastAPI makes the route of an included router when it first looks at it, which takes some
+    milliseconds each: this looks at all of them, before any request.
+    """
+    found = iter_route_contexts(_routes())
+    return Paths((context.path_format or "", context.methods or ()) for context in found)
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """Every route; they belong to no application and keep nothing of one."""
+    root = APIRouter(redirect_slashes=False)
     # First, because `/workloads/stats` is no workload's id.
     for prefix in ("/workloads", "/console/workloads"):
-        app.include_router(statistics.router, prefix=f"{API_PREFIX}{prefix}")
+        root.include_router(statistics.router, prefix=f"{API_PREFIX}{prefix}")
     for prefix, module in (
         ("/artifacts", artifacts),
         ("/deployments", deployments),
@@ -86,32 +112,29 @@ def create_app(services: Services) -> FastAPI:
         ("/workloads", replacements),
     ):
         registry = "/registry" if module is artifacts else "/console"
-        app.include_router(module.new, prefix=f"{API_PREFIX}{prefix}")
-        app.include_router(module.common, prefix=f"{API_PREFIX}{prefix}")
-        app.include_router(module.old, prefix=f"{API_PREFIX}{registry}{prefix}")
-        app.include_router(module.common, prefix=f"{API_PREFIX}{registry}{prefix}")
+        root.include_router(module.new, prefix=f"{API_PREFIX}{prefix}")
+        root.include_router(module.common, prefix=f"{API_PREFIX}{prefix}")
+        root.include_router(module.old, prefix=f"{API_PREFIX}{registry}{prefix}")
+        root.include_router(module.common, prefix=f"{API_PREFIX}{registry}{prefix}")
     for prefix in ("/workloads", "/console/workloads"):
-        app.include_router(promotion.router, prefix=f"{API_PREFIX}{prefix}")
-        app.include_router(related.router, prefix=f"{API_PREFIX}{prefix}")
-        app.include_router(agents.workload_router, prefix=f"{API_PREFIX}{prefix}")
+        root.include_router(promotion.router, prefix=f"{API_PREFIX}{prefix}")
+        root.include_router(related.router, prefix=f"{API_PREFIX}{prefix}")
+        root.include_router(agents.workload_router, prefix=f"{API_PREFIX}{prefix}")
     for prefix in ("/artifacts", "/registry/artifacts"):
-        app.include_router(builds.router, prefix=f"{API_PREFIX}{prefix}")
-    app.include_router(operations.router, prefix=f"{API_PREFIX}/workloads")
-    app.include_router(operations.router, prefix=f"{API_PREFIX}/console/workloads")
-    app.include_router(repositories.router, prefix=f"{API_PREFIX}/artifactRepositories")
-    app.include_router(sharing.router, prefix=API_PREFIX)
-    app.include_router(credentials.router, prefix=f"{API_PREFIX}/credentials")
-    app.include_router(agents.list_router, prefix=f"{API_PREFIX}/agentCards")
-    app.include_router(account.router, prefix=API_PREFIX)
-    app.include_router(bundles.router, prefix=API_PREFIX)
-    app.include_router(api_keys.router, prefix=API_PREFIX)
-    app.include_router(people.router, prefix=API_PREFIX)
-    app.include_router(audit.router, prefix=API_PREFIX)
-    app.include_router(otel.router, prefix=API_PREFIX)
-    app.include_router(otel_ingest.router, prefix=API_PREFIX)
-    app.include_router(documents.router)
-    app.include_router(health.router)
-    app.add_middleware(Methods, application=app)
-    app.add_middleware(Authentication, services=services)
-    app.add_middleware(Edge, services=services)
-    return app
+        root.include_router(builds.router, prefix=f"{API_PREFIX}{prefix}")
+    root.include_router(operations.router, prefix=f"{API_PREFIX}/workloads")
+    root.include_router(operations.router, prefix=f"{API_PREFIX}/console/workloads")
+    root.include_router(repositories.router, prefix=f"{API_PREFIX}/artifactRepositories")
+    root.include_router(sharing.router, prefix=API_PREFIX)
+    root.include_router(credentials.router, prefix=f"{API_PREFIX}/credentials")
+    root.include_router(agents.list_router, prefix=f"{API_PREFIX}/agentCards")
+    root.include_router(account.router, prefix=API_PREFIX)
+    root.include_router(bundles.router, prefix=API_PREFIX)
+    root.include_router(api_keys.router, prefix=API_PREFIX)
+    root.include_router(people.router, prefix=API_PREFIX)
+    root.include_router(audit.router, prefix=API_PREFIX)
+    root.include_router(otel.router, prefix=API_PREFIX)
+    root.include_router(otel_ingest.router, prefix=API_PREFIX)
+    root.include_router(documents.router)
+    root.include_router(health.router)
+    return tuple(root.routes)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from controlplane.api import description
@@ -44,7 +44,7 @@ _YAML: Final[dict[int | str, dict[str, Any]]] = {
 @router.get("/api/v2/openapi.json", response_model=dict[str, Any])
 async def openapi_json(request: Request) -> JSONResponse:
     """This description as JSON."""
-    return JSONResponse(description.document(request.app))
+    return JSONResponse(await _document(request.app))
 
 
 @router.get("/api/v2/openapi.yaml", response_class=Response, responses=_YAML)
@@ -52,11 +52,16 @@ async def openapi_yaml(request: Request) -> Response:
     """This description as YAML."""
     state = request.app.state
     if not hasattr(state, "openapi_yaml"):  # some work, once
-        document = description.document(request.app)
+        document = await _document(request.app)
         state.openapi_yaml = await asyncio.to_thread(
             yaml.dump, document, Dumper=_DUMPER, sort_keys=False, allow_unicode=True
         )
     return Response(state.openapi_yaml, media_type="application/yaml")
+
+
+async def _document(app: FastAPI) -> dict[str, Any]:
+    """The document; to make it takes seconds, which must not be the loop's."""
+    return await asyncio.to_thread(description.document, app)
 
 
 @router.get("/docs", response_class=HTMLResponse)

@@ -27,7 +27,7 @@ from controlplane.api.methods import NOWHERE
 from controlplane.lifecycle.plans import RuleError, UnfitError
 from controlplane.sealing import SealingError
 from controlplane.store.errors import StoreError, StoreFullError, StoreUnavailableError
-from controlplane.wire.base import ErrorShape, Shape
+from controlplane.wire.base import ErrorShape, Shape, place_of
 
 
 class FieldError(Shape):
@@ -99,11 +99,9 @@ async def _invalid(request: Request, exc: Exception) -> JSONResponse:
 
 
 def _entry(error: Mapping[str, Any]) -> dict[str, Any]:
-    # A rule between fields is checked on what holds them; `broken_rule` says which of them it is.
-    where = (*error["loc"], *error.get("ctx", {}).get("at", ()))
     entry: dict[str, Any] = {
         "type": error["type"],
-        "loc": [_printable(part) if isinstance(part, str) else part for part in where],
+        "loc": [_printable(part) if isinstance(part, str) else part for part in place_of(error)],
         "msg": _printable(str(error["msg"])),
     }
     value = error.get("input")

@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,18 +23,15 @@ _PARAMETER: Final = re.compile(r"\{\w+\}")
 class Methods:
     """Innermost layer: what the routes leave unanswered, or answer for one route of a path only."""
 
-    def __init__(self, app: ASGIApp, *, application: FastAPI) -> None:
+    def __init__(self, app: ASGIApp, *, paths: "Paths") -> None:
         self._app = app
-        self._application = application
-        self._paths: Paths | None = None
+        self._paths: Final = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection event."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._paths is None:  # here, because layers are built before the last route is
-            self._paths = Paths(_served(self._application))
         method, path = scope["method"], scope["path"]
         if method == "HEAD":
             scope["method"] = "GET"
@@ -57,7 +52,7 @@ class Methods:
             nonlocal replaced
             if message["type"] == "http.response.start" and message["status"] == NOT_ALLOWED:
                 replaced = True
-                allowed = self._paths.methods(scope["path"]) if self._paths else []
+                allowed = self._paths.methods(scope["path"])
                 await _answer(scope["method"], allowed)(scope, receive, send)
             elif not replaced:
                 await send(message)
@@ -94,11 +89,6 @@ class Paths:
             return sorted(self._spelled_out[path])
         fitting = [found for pattern, found in self._templates if pattern.fullmatch(path)]
         return sorted(set().union(*fitting))
-
-
-def _served(application: FastAPI) -> Iterable[tuple[str, Iterable[str]]]:
-    for context in iter_route_contexts(application.routes):
-        yield context.path_format or "", context.methods or ()
 
 
 def _answer(method: str, allowed: list[str]) -> Response:

@@ -1,8 +1,8 @@
 """What all shapes have in common: camelCase outside, snake_case inside, times, numbers, errors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -98,6 +98,18 @@ def broken_rule(message: str, *at: str | int) -> PydanticCustomError:
     Args:
         message: What is wrong and what to do.
         at: The way from the checked object to the field that is to blame, in the client's names;
-            `api.errors` adds it to the entry's `loc`.
+            `place_of` adds it to the entry's `loc`.
     """
     return PydanticCustomError("value_error", "{reason}", {"reason": message, "at": list(at)})
+
+
+def place_of(error: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """The way to the field that one of pydantic's errors is about.
+
+    Pydantic names what holds the field where a rule is between fields (`broken_rule` says which),
+    and where a field says which branch of a union something is, and says it wrong or not at all.
+    """
+    context = error.get("ctx", {})
+    if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        return (*error["loc"], context["discriminator"].strip("'"))
+    return (*error["loc"], *context.get("at", ()))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from controlplane.model.artifacts import EnvVar
 from controlplane.wire.base import Input, broken_rule
@@ -62,17 +62,16 @@ class ApiKeyVar(Input):
     name: VariableName | None = None
 
 
-def _source(value: Any) -> str:  # noqa: ANN401 - whatever the client sent
-    if isinstance(value, dict):
-        return str(value.get("source", "string"))
-    return str(getattr(value, "source", "string"))
+def _plain_unless_told(value: Any) -> Any:  # noqa: ANN401 - whatever the client sent
+    if isinstance(value, dict) and "source" not in value:
+        return {"source": "string", **value}
+    return value
 
 
 EnvironmentVar = Annotated[
-    Annotated[StringVar, Tag("string")]
-    | Annotated[CredentialVar, Tag("dr-credential")]
-    | Annotated[ApiKeyVar, Tag("api-key")],
-    Discriminator(_source),
+    StringVar | CredentialVar | ApiKeyVar,
+    Field(discriminator="source"),
+    BeforeValidator(_plain_unless_told),
 ]
 
 

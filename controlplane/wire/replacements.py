@@ -16,6 +16,7 @@ from controlplane.model.workloads import (
 from controlplane.wire.base import (
     Count,
     Input,
+    Integer,
     Number,
     Shape,
     broken_rule,
@@ -43,7 +44,7 @@ Minutes = Annotated[Number, Field(ge=0, le=MAX_MINUTES)]
 class WeightStepInput(Input):
     """A share of the traffic for the candidate, for a while."""
 
-    percent: Annotated[int, Field(ge=1, le=99)]
+    percent: Annotated[Integer, Field(ge=1, le=99)]
     duration_minutes: Minutes = Field(0, description="How long at least.")
 
 

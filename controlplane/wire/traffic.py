@@ -16,13 +16,13 @@ from controlplane.model.traffic import (
     Traffic,
     is_reserved,
 )
-from controlplane.wire.base import Input, Number, Shape, broken_rule, maybe, whole
+from controlplane.wire.base import Input, Integer, Number, Shape, broken_rule, maybe, whole
 from controlplane.wire.sizes import ByteSize
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"
 """Names of cookies and headers are tokens (RFC 6265 section 4.1.1, RFC 9110 section 5.1)."""
 
-QuotaCount = Annotated[int, Field(ge=1, le=1_000_000_000)]
+QuotaCount = Annotated[Integer, Field(ge=1, le=1_000_000_000)]
 
 
 class AffinityShape(Shape):
