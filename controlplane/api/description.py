@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from controlplane.api.errors import RESPONSES
+from controlplane.api.errors import RESPONSES, SHAPES
 from controlplane.api.examples import BODIES
 from controlplane.api.parameters import meaning
 
@@ -71,6 +71,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 def complete(made: dict[str, Any]) -> dict[str, Any]:
     """Complete FastAPI's document in place; returns it."""
     made["components"]["headers"] = _HEADERS
+    made["components"]["schemas"] |= _error_shapes()
     for path, verb, operation in operations(made):
         operation["operationId"] = _operation_id(path, verb, operation)
         _fit_errors(path, verb, operation)
@@ -90,6 +91,16 @@ def complete(made: dict[str, Any]) -> dict[str, Any]:
             if _MARK.match(field.get("description", "")):
                 field[EXTENSION] = True
     return made
+
+
+def _error_shapes() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for shape in SHAPES:
+        schema = shape.model_json_schema(
+            ref_template="#/components/schemas/{model}", mode="serialization"
+        )
+        found |= schema.pop("$defs", {}) | {shape.__name__: schema}
+    return found
 
 
 def operations(made: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
