@@ -2,7 +2,7 @@
 # than pyproject.toml; nothing needs root. PYTHON=... chooses the interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check build native fuzz bench conformance clean docs install lint format types imports spelling unit gate
+.PHONY: help demo up test slow check build native fuzz bench conformance clean docs install lint format types imports spelling unit gate
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,9 @@ up: $(STAMP) ## run Tidegate on this machine; ARGS="--port 8000 ..." passes opti
 test: unit ## all tests but the slow set
 	$(PYTEST) tests --ignore=tests/unit $(addprefix --ignore=,$(ALONE)) -n 2 --dist loadfile $(ARGS)
 	$(PYTEST) $(ALONE) $(ARGS)
+
+slow: $(STAMP) ## the slow set: long soaks, chaos, thousands of generated inputs (an hour)
+	$(PY) -m pytest -m slow tests $(ARGS)
 
 # Those whose stage stands in for a compiled class cannot run over it.
 INTERPRETED := tests/unit/gateway/net/test_downstream_mutants.py \
@@ -111,5 +114,5 @@ $(STAMP): pyproject.toml
 	echo "Making $(VENV) with $$($$python --version)."; \
 	$$python -m venv $(VENV)
 	@echo "Installing into $(VENV); the first time takes about a minute."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --retries 5 --editable '.[dev]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --retries 5 --no-compile --editable '.[dev]'
 	@touch $(STAMP)
