@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvloop
 
+from autoscaler.inventory import InventoryError, inventory_of
 from autoscaler.otlp import api_url, otlp_for
 from autoscaler.process import Autoscaler
 from autoscaler.reconcilers.base import Reconciler, ReplicaWriter, Secrets
@@ -38,7 +39,9 @@ async def serve(settings: Settings, data_dir: Path) -> None:
     Raises:
         StoreError: The store cannot be reached or used.
         OSError: The admin port is taken.
+        InventoryError: The inventory file cannot be used.
     """
+    inventory = await asyncio.to_thread(inventory_of, settings.autoscaler)
     loop = asyncio.get_running_loop()
     ids = ObjectIds()
     otlp: Callable[[Replica], Mapping[str, str]] | None = None
@@ -55,6 +58,7 @@ async def serve(settings: Settings, data_dir: Path) -> None:
             new_id=ids.new,
             environ=os.environ,
             otlp=otlp,
+            inventory=inventory,
         )
 
     async with await Store.connect(
@@ -71,6 +75,7 @@ async def serve(settings: Settings, data_dir: Path) -> None:
             new_id=ids.new,
             clock=loop.time,
             wall=time.time,
+            inventory=inventory,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, autoscaler.stop)
@@ -87,7 +92,7 @@ def main() -> int:
         return 2
     try:
         uvloop.run(serve(settings, Path(settings.up.data_dir).expanduser()))
-    except (StoreError, OSError) as exc:
+    except (StoreError, OSError, InventoryError) as exc:
         logger.error("cannot serve: %s", exc)  # noqa: TRY400 - the sentence says it all
         return 1
     return 0

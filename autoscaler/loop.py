@@ -15,18 +15,23 @@ for), while the reconciler keeps running what runs.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from autoscaler.arbiter import Arbiter, Verdict
 from autoscaler.collectors import Collector
-from autoscaler.core.observation import DecisionState, Scaling, scaling_of
-from autoscaler.core.plan import decide
+from autoscaler.controls import Control, Decided, Replicas, by_proton, in_a_log, looks
+from autoscaler.core.basis import Basis
+from autoscaler.core.observation import scaling_of
+from autoscaler.forecasts import Forecasts
+from autoscaler.inventory import NO_MACHINES, Inventory
 from autoscaler.leadership import Leadership
 from autoscaler.news import News
-from autoscaler.reconcilers.base import Failure, Reconciler
+from autoscaler.reconcilers.base import Reconciler
 from autoscaler.scales import Finding, ScaleBook
+from autoscaler.shadows import Shadows
 from autoscaler.telemetry import Telemetry
+from autoscaler.version import code_version
 from autoscaler.writer import ScaleWriter
 from controlplane.model.decisions import Decision, Reason
 from controlplane.model.sections import AutoscalerSettings
@@ -51,23 +56,6 @@ _RESTING: Final = frozenset({Reason.IDLE, Reason.NO_DATA, Reason.STOPPED})
 
 logger = logging.getLogger(__name__)
 
-Replicas = Mapping[str, Sequence[Replica]]
-"""By proton id."""
-
-
-@dataclass(slots=True)
-class _Control:
-    """One proton under control."""
-
-    proton: Proton
-    scaling: Scaling
-    state: DecisionState | None = None
-    looks: tuple[object, ...] = ()
-    """What its replicas looked like at the last decision."""
-    settled: tuple[float, bool] | None = None
-    """It is at zero and only load, a wake-up or an edit can change that: since when, and whether
-    any gateway spoke then. Most protons of a large installation are settled."""
-
 
 class DecisionLoop:
     """Decides for all protons during one term; a new term takes a new loop."""
@@ -85,6 +73,7 @@ class DecisionLoop:
         new_id: Callable[[], str],
         clock: Callable[[], float],
         wall: Callable[[], float],
+        inventory: Inventory = NO_MACHINES,
     ) -> None:
         """Prepare a term; `run` begins it.
 
@@ -99,6 +88,7 @@ class DecisionLoop:
             new_id: Makes 24-hex ids.
             clock: Monotonic seconds.
             wall: Epoch seconds.
+            inventory: What replicas share.
         """
         self._store = store
         self._mirror = mirror
@@ -109,8 +99,16 @@ class DecisionLoop:
         self._telemetry = telemetry
         self._clock = clock
         self._collector = Collector(store, reconciler, settings, clock=clock, wall=wall)
-        self._book = ScaleBook(decision_history=settings.decision_history, new_id=new_id)
-        self._controls: dict[str, _Control] = {}
+        self._forecasts = Forecasts(store, clock=clock, wall=wall)
+        self._shadows = Shadows(self._collector, self._forecasts, settings, new_id=new_id)
+        self._book = ScaleBook(
+            decision_history=settings.decision_history, new_id=new_id, code=code_version()
+        )
+        self._wall = wall
+        self._arbiter = Arbiter(inventory, settings)
+        self._asking: dict[str, Decided] = {}
+        """Decisions of this moment that wait for their share of what there is, by proton."""
+        self._controls: dict[str, Control] = {}
         self._going: dict[str, str] = {}
         """Protons that are gone, but whose replicas are not; by id, with the workload's id."""
         self._late: set[asyncio.Task[None]] = set()
@@ -127,12 +125,17 @@ class DecisionLoop:
                 self._going[scale.id] = scale.workload_id
         running = {p.id: p for p in protons.values() if p.desired is Desired.RUNNING}
         await self._reconciler.start(list(self._mirror.all(Replica).values()), running)
+        at, now_s = self._wall(), self._clock()
+        for proton_id, replicas in by_proton(self._reconciler.replicas()).items():
+            if proton_id in protons:
+                self._arbiter.open(protons[proton_id], replicas, at=at, now_s=now_s)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hear_wakes(), name="wakes")
                 tasks.create_task(self._react(), name="news")
                 tasks.create_task(self._tick_forever(), name="ticks")
                 tasks.create_task(self.writer.run(), name="writes")
+                tasks.create_task(self._collector.scraper.run(), name="scrapes")
         finally:
             for task in self._late:
                 task.cancel()
@@ -154,13 +157,14 @@ class DecisionLoop:
                 if woken:
                     await self._collect_for(woken)
                 due, news.due = news.due | set(news.woken), set()
-                replicas = self._replicas()
+                replicas = by_proton(self._reconciler.replicas())
                 if news.replicas_changed:
                     news.replicas_changed = False
                     due |= self._look_different(replicas)
                 now_s = self._clock()
                 for proton_id in due:
                     self._decide(proton_id, replicas, now_s)
+                self._settle(replicas, now_s)
             # Otherwise the next round, when there is one, decides on everything anyway.
             await asyncio.sleep(NEWS_PAUSE_S)
 
@@ -170,21 +174,27 @@ class DecisionLoop:
         while True:
             began_s = self._clock()
             self._telemetry.lateness_seconds.observe(max(0.0, began_s - planned_s))
-            if await self._collect() and self._leadership.leading:
-                await self._decide_all()
+            await self.round()
             if began_s >= forget_at_s:
                 forget_at_s = began_s + FORGET_EVERY_S
                 self._collector.forget(self._mirror.all(Proton))
+                self._shadows.retain(self._mirror.all(Proton))
             self.ticked_at_s = self._clock()
             self._telemetry.tick_seconds.observe(self.ticked_at_s - began_s)
             # A round that took too long shifts the plan instead of bringing the next ones closer.
             planned_s = max(planned_s + self._settings.tick_s, self.ticked_at_s)
             await asyncio.sleep(planned_s - self.ticked_at_s)
 
+    async def round(self) -> None:
+        """Collect and decide on every proton once; nothing without the store or the lease."""
+        if await self._collect() and self._leadership.leading:
+            await self._decide_all()
+
     async def _collect(self) -> bool:
         try:
             await self._collector.collect()
             await self._collector.refresh_hours(c.scaling for c in self._controls.values())
+            await self._forecasts.refresh(c.scaling for c in self._controls.values())
         except StoreError as exc:
             self._telemetry.collect_errors.inc()
             logger.debug("cannot collect", extra={"error": str(exc)})
@@ -207,13 +217,24 @@ class DecisionLoop:
     # -- deciding ---------------------------------------------------------------------------------
 
     async def _decide_all(self) -> None:
-        replicas, now_s = self._replicas(), self._clock()
+        seen, replicas, now_s = (
+            self._news.replica_changes,
+            by_proton(self._reconciler.replicas()),
+            self._clock(),
+        )
         for proton_id in {*self._mirror.all(Proton), *self._controls, *self._going}:
             if not self._is_settled(proton_id, replicas, now_s):
                 self._decide(proton_id, replicas, now_s)
             if self._clock() - now_s > SLICE_S:
+                self._settle(replicas, now_s)
                 await asyncio.sleep(0)
-                replicas, now_s = self._replicas(), self._clock()
+                now_s = self._clock()
+                if seen != self._news.replica_changes:
+                    seen, replicas = (
+                        self._news.replica_changes,
+                        by_proton(self._reconciler.replicas()),
+                    )
+        self._settle(replicas, now_s)
 
     def _is_settled(self, proton_id: str, replicas: Replicas, now_s: float) -> bool:
         control = self._controls.get(proton_id)
@@ -254,45 +275,98 @@ class DecisionLoop:
             failure=failure,
             now_s=now_s,
         )
-        decision, control.state = decide(observation, control.scaling, control.state, now_s=now_s)
-        control.looks = _looks(replicas)
+        starts = self._reconciler.cold_starts(proton.id)
+        observation = self._shadows.seen(control.scaling, observation, starts)
+        basis = Basis(
+            observation=observation, scaling=control.scaling, state=control.state, now_s=now_s
+        )
+        decision, control.state = basis.decide()
+        control.replicas = replicas
         rests = decision.replicas == 0 and decision.reason in _RESTING
+        rests = rests and not control.scaling.schedules  # which may begin without any news
+        if self._shadows.shadows(proton, control.scaling):
+            rests = False
+            self._shadow(proton, basis, decision, starts)
         known = observation.load is not None
         control.settled = (now_s, known) if rests and not replicas and failure is None else None
+        decided = Decided(proton, decision, basis, control.state, replicas, failure, heard_at_s)
+        bounded = control.scaling.within(observation.scheduled)
+        if self._arbiter.ask(proton, bounded, decision, replicas, now_s=now_s):
+            self._asking[proton.id] = decided
+        else:
+            self._act(decided, now_s)
+
+    def _shadow(
+        self, proton: Proton, basis: Basis, decision: Decision, cold_starts_s: Sequence[float]
+    ) -> None:
+        try:
+            entries = self._shadows.step(
+                proton,
+                basis.scaling,
+                basis.observation,
+                decision,
+                cold_starts_s=cold_starts_s,
+                now_s=basis.now_s,
+            )
+        except Exception:  # what is only tried out must not stop what acts
+            logger.exception("cannot shadow", extra={"proton_id": proton.id})
+            return
+        for entry in entries:
+            self._book.append(proton.id, entry)
+            self.writer.notify()
+
+    def _settle(self, replicas: Replicas, now_s: float) -> None:
+        """Share out capacity among those who have just asked, and act; nothing is awaited."""
+        try:
+            changed = self._arbiter.settle(now_s=now_s)
+        except Exception:
+            logger.exception("cannot share out capacity")  # everybody keeps what they have
+            changed = set()
+        for proton_id in changed - self._asking.keys():
+            self._decide(proton_id, replicas, now_s)  # others' wishes have changed its share
+        asking, self._asking = self._asking, {}
+        for proton_id, decided in asking.items():
+            try:
+                verdict = self._arbiter.verdict(proton_id, decided.decision, now_s=now_s)
+                decided.decision = verdict.decision
+                self._act(decided, now_s, verdict)
+            except Exception:
+                logger.exception("cannot act", extra={"proton_id": proton_id})
+
+    def _act(self, decided: Decided, now_s: float, verdict: Verdict | None = None) -> None:
+        """Have a decision carried out, and tell of it."""
+        proton, decision = decided.proton, decided.decision
         if decision.reason is Reason.STOPPED:
             self._reconciler.remove(proton.id)
-        elif decision.reason is not Reason.ERRORED:  # there it has given up by itself
+        elif decision.reason is Reason.ERRORED:
+            pass  # there it has given up by itself
+        elif verdict is None:
             self._reconciler.plan(proton, decision.replicas)
-        if heard_at_s is not None:
-            self._telemetry.wake_seconds.observe(self._clock() - heard_at_s)
-        self._telemetry.decided(decision, ready=observation.ready, now_s=now_s)
-        self._tell(proton, decision, replicas, failure, now_s)
-
-    def _tell(
-        self,
-        proton: Proton,
-        decision: Decision,
-        replicas: Sequence[Replica],
-        failure: Failure | None,
-        now_s: float,
-    ) -> None:
-        if decision.replicas != decision.previous_replicas:
-            logger.info("decided", extra=_in_a_log(decision))
+        else:
+            self._reconciler.plan(proton, verdict.replicas, verdict.placement)
+        if decided.heard_at_s is not None:
+            self._telemetry.wake_seconds.observe(self._clock() - decided.heard_at_s)
+        basis = decided.basis
+        self._telemetry.decided(decision, basis.observation, basis.scaling, now_s=now_s)
         finding = Finding(
             proton=proton,
             decision=decision,
-            replicas=replicas,
+            replicas=decided.replicas,
             cold_starts_s=self._reconciler.cold_starts(proton.id),
-            failure=failure,
+            failure=decided.failure,
+            basis=basis,
+            state=decided.state,
         )
+        if decision.replicas != decision.previous_replicas:
+            logger.info("decided", extra=in_a_log(finding.tell()))
         if self._book.note(finding, now_s=now_s):
             self.writer.notify()
 
-    def _control(self, proton: Proton) -> _Control:
+    def _control(self, proton: Proton) -> Control:
         control = self._controls.get(proton.id)
         if control is None or control.proton is not proton:
             state = control.state if control is not None else None
-            control = _Control(proton, scaling_of(proton, self._settings), state)
+            control = Control(proton, scaling_of(proton, self._settings), state)
             self._controls[proton.id] = control
         return control
 
@@ -308,39 +382,19 @@ class DecisionLoop:
             return
         woken.pop(proton_id, None)
         self._reconciler.remove(proton_id)
+        self._arbiter.leave(proton_id, replicas, at=self._wall(), now_s=now_s)
         if not replicas:
-            self._telemetry.forget(self._going.pop(proton_id), proton_id)
+            del self._going[proton_id]
+            self._telemetry.forget(proton_id)
             self._book.remove(proton_id)
             self.writer.notify()
 
     # -- replicas ---------------------------------------------------------------------------------
-
-    def _replicas(self) -> Replicas:
-        found: dict[str, list[Replica]] = {}
-        for replica in self._reconciler.replicas():
-            found.setdefault(replica.proton_id, []).append(replica)
-        return found
 
     def _look_different(self, replicas: Replicas) -> set[str]:
         return {
             proton_id
             for proton_id in {*replicas, *self._controls, *self._going}
             if proton_id not in self._controls
-            or self._controls[proton_id].looks != _looks(replicas.get(proton_id, ()))
+            or looks(self._controls[proton_id].replicas) != looks(replicas.get(proton_id, ()))
         }
-
-
-def _looks(replicas: Sequence[Replica]) -> tuple[object, ...]:
-    return tuple((replica.id, replica.phase, replica.message) for replica in replicas)
-
-
-def _in_a_log(decision: Decision) -> dict[str, object]:
-    return {
-        "workload_id": decision.workload_id,
-        "proton_id": decision.proton_id,
-        "replicas": decision.replicas,
-        "previous_replicas": decision.previous_replicas,
-        "reason": decision.reason.value,
-        "steps": {step.name: step.note for step in decision.steps},
-        "next": decision.next,
-    }

@@ -15,6 +15,8 @@ class News:
         self.due: set[str] = set()
         """Protons to decide on whatever they look like."""
         self.replicas_changed = False
+        self.replica_changes = 0
+        """Counts what the reconciler told; the same number, the same replicas."""
         self._any = asyncio.Event()
 
     def wake(self, proton_id: str, *, now_s: float) -> None:
@@ -36,6 +38,7 @@ class News:
     def on_replicas(self) -> None:
         """The reconciler changed something."""
         self.replicas_changed = True
+        self.replica_changes += 1
         self._any.set()
 
     async def wait(self) -> None:

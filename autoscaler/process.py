@@ -13,13 +13,16 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Final, TypeVar
 
 from autoscaler.errors import LeadershipLostError
+from autoscaler.inventory import NO_MACHINES, Inventory
 from autoscaler.leadership import Leadership
 from autoscaler.loop import DecisionLoop
 from autoscaler.news import News
+from autoscaler.nodes import tell_nodes
 from autoscaler.reconcilers.base import Reconciler, ReplicaWriter, Secrets
 from autoscaler.records import StoreReplicaWriter
 from autoscaler.secrets import RECORDS, StoreSecrets
 from autoscaler.telemetry import AdminServer, Telemetry
+from controlplane.model.nodes import Node
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.workloads import Proton, Replica, Scale
 from controlplane.sealing import KeyFile
@@ -57,6 +60,7 @@ class Autoscaler:
         new_id: Callable[[], str],
         clock: Callable[[], float],
         wall: Callable[[], float],
+        inventory: Inventory = NO_MACHINES,
     ) -> None:
         """Prepare; `run` does everything.
 
@@ -69,7 +73,9 @@ class Autoscaler:
             new_id: Makes 24-hex ids.
             clock: Monotonic seconds, the event loop's.
             wall: Epoch seconds.
+            inventory: What replicas share.
         """
+        self._inventory = inventory
         self._store = store
         self._settings = settings
         self._make_reconciler = make_reconciler
@@ -82,7 +88,7 @@ class Autoscaler:
         self._hurrying = asyncio.Event()
         self._loop: DecisionLoop | None = None
         self._news: News | None = None
-        self._mirror = Mirror(store, [Proton, Replica, Scale, *RECORDS])
+        self._mirror = Mirror(store, [Proton, Replica, Scale, Node, *RECORDS])
         self._mirror.subscribe(self._on_records)
         self._telemetry = Telemetry(flap_window_s=settings.stable_window_s)
         self._leadership = Leadership(
@@ -151,9 +157,14 @@ class Autoscaler:
             new_id=self._new_id,
             clock=self._clock,
             wall=self._wall,
+            inventory=self._inventory,
         )
         keeper = asyncio.create_task(self._leadership.keep(), name="lease")
         deciding = asyncio.create_task(loop.run(), name="decisions")
+        telling = asyncio.create_task(
+            tell_nodes(self._leadership, self._inventory, lambda: self._mirror.all(Node)),
+            name="nodes",
+        )
         self._loop = loop
         self._telemetry.leading.set(1)
         try:
@@ -167,6 +178,7 @@ class Autoscaler:
         finally:
             self._loop = self._news = None
             self._telemetry.leading.set(0)
+            await _cancel(telling)
             await _cancel(deciding)
             await _cancel(keeper)
             await self._leadership.resign()

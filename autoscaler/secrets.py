@@ -3,10 +3,22 @@
 Everything is looked up at each start of a replica, so a changed credential counts from then on.
 Proton and replica records hold references only.
 
-The token belongs to whoever made the proton that starts: it is their choice what code runs, so
-nobody else's rights are lent to that code. Where they are gone, disabled or no owner any more, it
-belongs to another owner of the workload. It never has an admin's power, whoever's it is. It is not
-limited to its workload: clients in replicas call other workloads with it, as its user may.
+Whose it is, and what for, follows from who made the proton that starts: it was their choice what
+code runs, so nobody's rights are lent to that code unless they chose it.
+
+    who made the proton                       the token is                 for
+    ----------------------------------------  ---------------------------  ------------------------
+    an owner of the workload                  theirs                       all that they have a
+                                                                           role on: clients in
+                                                                           replicas call others
+    an admin without such a role              an owner's                   the same: an admin may
+                                                                           act for everybody
+    nobody who still may (gone, disabled, no  an owner's                   this workload only: what
+    owner or no admin any more)                                            runs here may be another
+                                                                           person's choice
+
+It never has an admin's power, whoever's it is. A start by an owner makes another proton, and so
+gives the code that owner's token.
 
 It is made when the first replica that asks for one (`api-key`) starts for that user; later ones get
 the same. Its text is kept encrypted, for the replicas that start after us. The conductor revokes
@@ -111,8 +123,8 @@ class StoreSecrets:
         workload = self._mirror.get(Workload, workload_id)
         if workload is None:
             raise SecretError(_NO_WORKLOAD.format(workload_id))
-        user = self._user(workload, container)
-        own_id = token_id(workload.id, user.id)
+        user, chosen = self._user(workload, container)
+        own_id = token_id(workload.id, user.id, only_here=not chosen)
         token = self._mirror.get(Token, own_id)
         try:
             ring = self._keys.ring()
@@ -132,6 +144,7 @@ class StoreSecrets:
                 user_id=user.id,
                 created_at=self._wall(),
                 scope=Scope.WORKLOAD,
+                workload_ids=() if chosen else (workload.id,),
                 made_for=workload.id,
                 sealed=ring.seal(text.encode(), about=f"token:{own_id}"),
             )
@@ -153,8 +166,8 @@ class StoreSecrets:
         audit.log(told)
         await self._mirror.reached(revision)
 
-    def _user(self, workload: Workload, container: Container) -> User:
-        """Whose token a container gets.
+    def _user(self, workload: Workload, container: Container) -> tuple[User, bool]:
+        """Whose token a container gets, and whether they, or an admin, chose what runs in it.
 
         Raises:
             SecretError: There is nobody who could have one.
@@ -170,24 +183,31 @@ class StoreSecrets:
         newest = max(started, key=lambda proton: (proton.created_at, proton.id), default=None)
         if newest is None:
             raise SecretError(f"Nothing of workload {workload.id} runs that asks for an API token.")
+        starter = self._mirror.get(User, newest.creator_id)
+        acts_for_all = starter is not None and starter.admin and not starter.disabled
         roles = effective_roles(workload.roles, workload.creator_id)
-        owners = [workload.creator_id, *sorted(roles)]
-        for user_id in [newest.creator_id, *owners]:
+        for user_id in [newest.creator_id, workload.creator_id, *sorted(roles)]:
             user = self._mirror.get(User, user_id)
             if user is not None and not user.disabled and _owns(user, workload):
-                return user
+                return user, acts_for_all or user is starter
         raise SecretError(
             f"Workload {workload.id} asks for an API token, and has no owner who is enabled."
             " Share it with one as OWNER, then stop and start it."
         )
 
 
-def token_id(workload_id: str, user_id: str) -> str:
+def token_id(workload_id: str, user_id: str, *, only_here: bool = False) -> str:
     """The id of the token that a workload's replicas carry for a user.
 
     Two that make one at once make the same one.
+
+    Args:
+        workload_id: Whose replicas.
+        user_id: As whom.
+        only_here: It is limited to this workload.
     """
-    return hashlib.sha256(f"{workload_id}:{user_id}".encode()).hexdigest()[:24]
+    text = f"{workload_id}:{user_id}{':only here' if only_here else ''}"
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def _owns(user: User, workload: Workload) -> bool:

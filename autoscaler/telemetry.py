@@ -3,23 +3,30 @@
     metric                                          type       labels
     ----------------------------------------------  ---------  -------------------------------
     autoscaler_desired_replicas                     gauge      workload_id, proton_id, reason
+    autoscaler_granted_replicas                     gauge      workload_id, proton_id
     autoscaler_ready_replicas                       gauge      workload_id, proton_id
-    autoscaler_decisions_total                      counter    reason (changed counts only)
+    autoscaler_pending_replicas                     gauge      workload_id, proton_id
+    autoscaler_load_stable, autoscaler_load_panic   gauge      workload_id, proton_id
     autoscaler_flaps_total                          counter    workload_id, proton_id
+    autoscaler_underprovisioned_seconds_total       counter    workload_id, proton_id
+    autoscaler_overprovisioned_seconds_total        counter    workload_id, proton_id
+    autoscaler_missing_replica_seconds_total        counter    workload_id, proton_id
+    autoscaler_wasted_replica_seconds_total         counter    workload_id, proton_id
+    autoscaler_protons_not_shown                    gauge
+    autoscaler_decisions_total                      counter    reason (changed counts only)
     autoscaler_tick_seconds                         histogram
     autoscaler_tick_lateness_seconds                histogram
     autoscaler_wake_seconds                         histogram
     autoscaler_collect_errors_total                 counter
     autoscaler_leading                              gauge
 
-A flap is a change of direction within the stable window: up and soon down again, or the reverse.
+Those of single protons are kept by `proton_metrics`; what they count, `core.accounts` says.
 """
 
 import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import (
@@ -32,19 +39,14 @@ from prometheus_client import (
     generate_latest,
 )
 
+from autoscaler.core.accounts import needed_now
+from autoscaler.core.observation import Observation, Scaling
+from autoscaler.proton_metrics import ProtonMetrics
 from controlplane.model.decisions import Decision
 
 _REQUEST_TIMEOUT_S: Final = 5.0
 _MAX_HEAD_BYTES: Final = 8192
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-
-
-@dataclass(slots=True)
-class _Turn:
-    """A proton's last change of count."""
-
-    up: bool
-    at_s: float
 
 
 class Telemetry:
@@ -59,29 +61,12 @@ class Telemetry:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        ids = ["workload_id", "proton_id"]
-        self._desired = Gauge(
-            "autoscaler_desired_replicas",
-            "Replicas decided on, with the reason.",
-            [*ids, "reason"],
-            registry=self.registry,
-        )
-        self._ready = Gauge(
-            "autoscaler_ready_replicas",
-            "Replicas that passed their readiness check.",
-            ids,
-            registry=self.registry,
-        )
+        self._protons = ProtonMetrics(flap_window_s=flap_window_s)
+        self.registry.register(self._protons)
         self._decisions = Counter(
             "autoscaler_decisions",
             "Decisions that changed a count.",
             ["reason"],
-            registry=self.registry,
-        )
-        self._flaps = Counter(
-            "autoscaler_flaps",
-            "Changes of direction within the stable window.",
-            ids,
             registry=self.registry,
         )
         self.tick_seconds = Histogram(
@@ -110,41 +95,42 @@ class Telemetry:
         self.leading = Gauge(
             "autoscaler_leading", "1: this process decides.", registry=self.registry
         )
-        self._flap_window_s = flap_window_s
-        self._shown: dict[str, tuple[str, int, int]] = {}
-        """Proton id to reason, wanted and ready, as the gauges show them."""
-        self._turns: dict[str, _Turn] = {}
 
-    def decided(self, decision: Decision, *, ready: int, now_s: float) -> None:
-        """Count one decision."""
-        ids = (decision.workload_id, decision.proton_id)
-        shown = (decision.reason.value, decision.replicas, ready)
-        before = self._shown.get(decision.proton_id)
-        if before != shown:
-            if before is not None and before[0] != shown[0]:
-                self._desired.remove(*ids, before[0])
-            self._shown[decision.proton_id] = shown
-            self._desired.labels(*ids, shown[0]).set(decision.replicas)
-            self._ready.labels(*ids).set(ready)
-        if decision.replicas == decision.previous_replicas:
-            return
-        self._decisions.labels(decision.reason.value).inc()
-        up = decision.replicas > decision.previous_replicas
-        last = self._turns.get(decision.proton_id)
-        if last is not None and last.up != up and now_s - last.at_s <= self._flap_window_s:
-            self._flaps.labels(*ids).inc()
-        self._turns[decision.proton_id] = _Turn(up=up, at_s=now_s)
+    def decided(
+        self, decision: Decision, observation: Observation, scaling: Scaling, *, now_s: float
+    ) -> None:
+        """Count one decision.
 
-    def forget(self, workload_id: str, proton_id: str) -> None:
+        Args:
+            decision: As it is carried out.
+            observation: What it was made from.
+            scaling: Targets and bounds.
+            now_s: Monotonic clock.
+        """
+        numbers = self._protons.of(decision.workload_id, decision.proton_id)
+        wanted, before = decision.replicas, decision.previous_replicas
+        numbers.reason = decision.reason
+        numbers.wanted = wanted
+        numbers.granted = wanted if decision.grant is None else decision.grant.granted
+        if decision.grant is not None:
+            numbers.granted = decision.grant.granted
+        numbers.ready, numbers.pending = observation.ready, observation.pending
+        load = observation.load
+        if load is None:
+            numbers.mean_stable = numbers.mean_panic = None
+        else:
+            numbers.mean_stable, numbers.mean_panic = load.mean_stable, load.mean_panic
+        if numbers.scaling is not scaling:
+            numbers.scaling, numbers.targets = scaling, scaling.load_targets()
+        needed = needed_now(observation, scaling, wanted=wanted, targets=numbers.targets)
+        numbers.provisioning.see(needed=needed, ready=observation.ready, now_s=now_s)
+        if wanted != before:
+            self._decisions.labels(decision.reason).inc()
+            numbers.flaps.change(before, wanted, now_s=now_s)
+
+    def forget(self, proton_id: str) -> None:
         """Drop the series of a proton that is gone."""
-        shown = self._shown.pop(proton_id, None)
-        self._turns.pop(proton_id, None)
-        if shown is None:
-            return
-        self._desired.remove(workload_id, proton_id, shown[0])
-        self._ready.remove(workload_id, proton_id)
-        with contextlib.suppress(KeyError):  # most protons never flap
-            self._flaps.remove(workload_id, proton_id)
+        self._protons.forget(proton_id)
 
 
 class AdminServer:

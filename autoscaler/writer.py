@@ -8,6 +8,7 @@ from typing import Final
 from autoscaler.errors import LeadershipLostError
 from autoscaler.leadership import Leadership
 from autoscaler.scales import Batch, ScaleBook
+from controlplane.model.shadows import ShadowKind, journal_name
 from controlplane.store.client import Delete, Store
 from controlplane.store.errors import StoreError, StoreFullError, StoreUnavailableError
 
@@ -70,3 +71,5 @@ class ScaleWriter:
             if isinstance(unwritten.write, Delete):
                 with contextlib.suppress(StoreError):  # it goes by itself after 90 days
                     await self._store.drop_journal(f"decisions:{proton_id}")
+                    for kind in ShadowKind:
+                        await self._store.drop_journal(journal_name(kind, proton_id))

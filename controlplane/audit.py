@@ -6,8 +6,10 @@ change without its line. Whoever commits passes `lines(...)` on as journal entri
     the API            `api.writes.carry_out`
     the command line   `accounts`
     the conductor      its terms' `commit`
+    the autoscaler     `secrets`: tokens that it makes for replicas with `api-key`
 
-What the autoscaler writes about replicas is not audited: its decisions have a journal of their own.
+What else the autoscaler writes, about replicas, is not audited: its decisions have a journal of
+their own. Resets of statistics change no record; `api.statistics` writes their lines itself.
 """
 
 import logging

@@ -102,7 +102,8 @@ class KeyFile:
             found = self.path.stat()
             seen = (found.st_mtime_ns, found.st_size, found.st_ino)
             if self._ring is None or seen != self._seen:
-                self._ring = KeyRing(read_keys(self.path), origin=str(self.path))
+                origin = f"{self.path} (api.credentials_key_file)"
+                self._ring = KeyRing(read_keys(self.path), origin=origin)
                 self._seen = seen
         except OSError as exc:
             raise SealingError(
@@ -154,13 +155,14 @@ def read_keys(path: Path) -> list[bytes]:
             key = b""
         if len(key) != KEY_BYTES:
             raise SealingError(
-                f"Line {number} of the key file {path} is no key: `tidegate credential key` prints"
-                " one."
+                f"Line {number} of the key file {path} (api.credentials_key_file) is no key:"
+                " `tidegate credential key` prints one."
             )
         keys.append(key)
     if not keys:
         raise SealingError(
-            f"The key file {path} holds no key: add one that `tidegate credential key` prints."
+            f"The key file {path} (api.credentials_key_file) holds no key: add one that"
+            " `tidegate credential key` prints."
         )
     return keys
 

@@ -1,50 +1,55 @@
-"""How fast a wish may become a count: rates, panic, and the delay before shrinking.
+"""How fast a wish may become a count: rates, panic, and the delays before moving.
 
-    step     rule                                                              source
-    -------  ----------------------------------------------------------------  -----------------
-    rates    grow to at most ceil(ready * up), shrink to no less than          Knative
-             floor(ready / down); neither ever turns a wish around
-    panic    begins when the short window wants `panic_threshold` times the    Knative; the
-             ready replicas, or when requests wait and more is wanted than     second cause is
-             asked for; ends a stable window after its last cause; meanwhile   ours
-             the count only rises
-    delay    the highest wish of the last `scale_down_delay_s` counts          Knative, HPA
-    noise    one replica less, within a stable window of growing, is noise:    ours
-             a mean that trembles about a multiple of the target would add
-             and take away the same replica for ever
-
-Rates are measured against ready replicas (at least one): replicas that are still starting have
-proven nothing, so a wrong guess cannot multiply itself. What is already asked for stays allowed.
+step        rule                                                           source
+----------  -------------------------------------------------------------  ----------------
+activation  any wish above 0 is at least `activation_scale`: `activated`   Knative
+up delay    the lowest wish of the last `scale_up_delay_s` counts          HPA
+rates       see `rates`                                                    Knative, HPA
+panic       begins when the short window wants `panic_threshold` times     Knative; the
+            the ready replicas, or when requests wait and more is wanted   second cause is
+            than asked for; ends a stable window after its last cause;     ours
+            meanwhile the count only rises
+down delay  the highest wish of the last `scale_down_delay_s` counts       Knative, HPA
+noise       one replica less is noise while the present count was wanted   ours
+            within `stabilization_window_s`: a mean that trembles about a
+            multiple of the target would add and take away the same
+            replica for ever; the last replica is a matter of `idle`
 """
 
-import math
-from dataclasses import dataclass
+import msgspec
 
+from autoscaler.core.notes import Note
+from autoscaler.core.rates import Counts, limited, remembered
 from controlplane.model.decisions import Reason
 from controlplane.model.sections import AutoscalerSettings
 
+Wishes = tuple[tuple[float, int], ...]
+"""When, and what was wished, oldest first."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DampingState:
+
+class DampingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What damping remembers between decisions. Times are the caller's monotonic clock."""
 
     panic_at_s: float | None = None
     """When panic was last caused; None outside panic."""
     peak: int = 0
     """The highest count of this panic."""
-    grew_at_s: float | None = None
-    """When the count last rose; None: long ago."""
-    wishes: tuple[tuple[float, int], ...] = ()
+    needed_at_s: float | None = None
+    """When the count that is asked for was last wanted; None: long ago."""
+    wishes: Wishes = ()
     """Recent wishes, falling: a wish is dropped when a later one is at least as high."""
+    lows: Wishes = ()
+    """Recent wishes, rising: a wish is dropped when a later one is at least as low."""
+    counts: Counts = ()
+    """Recent counts, for the limits in replicas."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damped:
+class Damped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A wish after damping."""
 
     replicas: int
     reason: Reason
-    note: str
+    note: Note
     hold_s: float = 0.0
     """For how long the count cannot fall now (panic, delay, noise); 0: it can."""
 
@@ -72,9 +77,16 @@ def damp(
         state: What the last call returned.
         now_s: Monotonic clock.
     """
-    base = max(1, ready)
     short = panic if panic is not None else 0
-    caused = short / base >= settings.panic_threshold or (waiting and short > current)
+    lows, early = state.lows, None
+    if settings.scale_up_delay_s > 0 or lows:
+        highest = max(stable, short)
+        lows = _lowest(lows, highest, settings.scale_up_delay_s, now_s)
+        proven = max(current, lows[0][1]) if lows else highest
+        if highest > proven:
+            early = (highest, lows[0])
+        stable, short = min(stable, proven), min(short, proven)
+    caused = short / max(1, ready) >= settings.panic_threshold or (waiting and short > current)
     panic_at_s, peak = state.panic_at_s, state.peak
     if caused:
         panic_at_s = now_s
@@ -82,24 +94,37 @@ def damp(
         panic_at_s, peak = None, 0
 
     wish = stable if panic_at_s is None else max(stable, short)
-    damped = _limited(wish, base=base, current=current, settings=settings)
+    counts = remembered(state.counts, current=current, settings=settings, now_s=now_s)
+    replicas, reason, note = limited(
+        wish, ready=ready, current=current, counts=counts, settings=settings
+    )
+    damped = Damped(replicas=replicas, reason=reason, note=note)
     if panic_at_s is not None:
         peak = max(peak, damped.replicas, current)
         damped = _panicked(damped, peak, panic_at_s + settings.stable_window_s - now_s)
-    wishes = _remember(state.wishes, damped.replicas, settings.scale_down_delay_s, now_s)
+    wishes = _highest(state.wishes, damped.replicas, settings.scale_down_delay_s, now_s)
     damped = _delayed(damped, wishes, settings.scale_down_delay_s, now_s)
-    grew_at_s = state.grew_at_s
-    if damped.replicas > current:
-        grew_at_s = now_s
-    elif grew_at_s is not None and now_s - grew_at_s >= settings.stable_window_s:
-        grew_at_s = None
-    if grew_at_s is not None and damped.replicas == current - 1:
-        note = f"{current - 1} wanted, but {current} were asked for {now_s - grew_at_s:.0f} s ago"
-        hold_s = grew_at_s + settings.stable_window_s - now_s
-        damped = Damped(replicas=current, reason=Reason.STABILISING, note=note, hold_s=hold_s)
+    if early is not None and damped.reason is Reason.ON_TARGET:
+        damped = _early(damped, early, now_s)
+    needed_at_s = now_s if stable >= current else state.needed_at_s
+    damped, needed_at_s = _without_noise(damped, current, needed_at_s, settings, now_s)
     return damped, DampingState(
-        panic_at_s=panic_at_s, peak=peak, wishes=wishes, grew_at_s=grew_at_s
+        panic_at_s=panic_at_s,
+        peak=peak,
+        wishes=wishes,
+        needed_at_s=needed_at_s,
+        lows=lows,
+        counts=counts,
     )
+
+
+def activated(wish: int, settings: AutoscalerSettings) -> int:
+    """A wish above 0 is at least the activation scale.
+
+    Only the long window's: the short one's decides what is a burst, and one request is none. And
+    only what is wished, not what is held for want of better numbers.
+    """
+    return max(wish, settings.activation_scale) if wish > 0 else wish
 
 
 def woken(count: int, *, settings: AutoscalerSettings, now_s: float) -> DampingState:
@@ -109,45 +134,73 @@ def woken(count: int, *, settings: AutoscalerSettings, now_s: float) -> DampingS
     because the mean of the long window knows nothing of it yet.
     """
     burst = count >= settings.panic_threshold
-    return DampingState(panic_at_s=now_s if burst else None, peak=count, grew_at_s=now_s)
-
-
-def _limited(wish: int, *, base: int, current: int, settings: AutoscalerSettings) -> Damped:
-    up, down = settings.max_scale_up_rate, settings.max_scale_down_rate
-    most = max(current, math.ceil(up * base))
-    least = min(current, math.floor(base / down))
-    if wish > most:
-        note = f"{wish} wanted, at most {up:g} x {base} ready at once"
-        return Damped(replicas=most, reason=Reason.SCALE_UP_LIMITED, note=note)
-    if wish < least:
-        note = f"{wish} wanted, at most {base} ready / {down:g} at once"
-        return Damped(replicas=least, reason=Reason.SCALE_DOWN_LIMITED, note=note)
-    return Damped(replicas=wish, reason=Reason.ON_TARGET, note=f"{wish} wanted")
+    return DampingState(
+        panic_at_s=now_s if burst else None,
+        peak=count,
+        needed_at_s=now_s,
+        lows=((now_s, count),) if settings.scale_up_delay_s > 0 else (),
+    )
 
 
 def _panicked(damped: Damped, peak: int, hold_s: float) -> Damped:
     reason, note = damped.reason, damped.note
     if reason is not Reason.SCALE_UP_LIMITED or peak > damped.replicas:
         reason = Reason.PANIC
-        note = f"{damped.replicas} wanted in a burst, never down before it is over: {peak}"
+        note = ("%d wanted in a burst, never down before it is over: %d", damped.replicas, peak)
     return Damped(replicas=peak, reason=reason, note=note, hold_s=hold_s)
 
 
-def _delayed(
-    damped: Damped, wishes: tuple[tuple[float, int], ...], delay_s: float, now_s: float
-) -> Damped:
+def _delayed(damped: Damped, wishes: Wishes, delay_s: float, now_s: float) -> Damped:
     if not wishes or wishes[0][1] <= damped.replicas:
         return damped
     since_s, held = wishes[0]
-    note = f"{damped.replicas} wanted, {held} was wanted {now_s - since_s:.0f} s ago"
+    note = ("%d wanted, %d was wanted %.0f s ago", damped.replicas, held, now_s - since_s)
     hold_s = since_s + delay_s - now_s
     return Damped(replicas=held, reason=Reason.STABILISING, note=note, hold_s=hold_s)
 
 
-def _remember(
-    wishes: tuple[tuple[float, int], ...], value: int, delay_s: float, now_s: float
-) -> tuple[tuple[float, int], ...]:
+def _early(damped: Damped, early: tuple[int, tuple[float, int]], now_s: float) -> Damped:
+    wish, (since_s, low) = early
+    note = ("%d wanted, but %d was enough %.0f s ago", wish, low, now_s - since_s)
+    return Damped(
+        replicas=damped.replicas, reason=Reason.STABILISING, note=note, hold_s=damped.hold_s
+    )
+
+
+def _without_noise(
+    damped: Damped,
+    current: int,
+    needed_at_s: float | None,
+    settings: AutoscalerSettings,
+    now_s: float,
+) -> tuple[Damped, float | None]:
+    window_s = settings.stabilization_window_s
+    if window_s is None:
+        window_s = settings.stable_window_s
+    if damped.replicas > current:
+        return damped, now_s
+    if needed_at_s is not None and now_s - needed_at_s >= window_s:
+        needed_at_s = None
+    if damped.replicas == current - 1 > 0 and needed_at_s is not None:
+        ago_s = now_s - needed_at_s
+        note = ("%d wanted, but %d were wanted %.0f s ago", current - 1, current, ago_s)
+        hold_s = window_s - ago_s
+        damped = Damped(replicas=current, reason=Reason.STABILISING, note=note, hold_s=hold_s)
+    if damped.replicas < current:
+        wanted = damped.reason is Reason.ON_TARGET
+        needed_at_s = now_s if wanted else None
+    return damped, needed_at_s
+
+
+def _highest(wishes: Wishes, value: int, delay_s: float, now_s: float) -> Wishes:
     if delay_s <= 0:
         return ()
     kept = [(t, wish) for t, wish in wishes if t > now_s - delay_s and wish > value]
+    return (*kept, (now_s, value))
+
+
+def _lowest(wishes: Wishes, value: int, delay_s: float, now_s: float) -> Wishes:
+    if delay_s <= 0:
+        return ()
+    kept = [(t, wish) for t, wish in wishes if t > now_s - delay_s and wish < value]
     return (*kept, (now_s, value))

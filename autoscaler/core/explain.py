@@ -2,8 +2,10 @@
 
 import math
 
+from autoscaler.core import streams
 from autoscaler.core.idle import Idleness, Zero
 from autoscaler.core.observation import Observation, Scaling
+from autoscaler.core.replica_waits import in_words
 
 
 def next_change(
@@ -29,6 +31,14 @@ def next_change(
     if replicas > floor:
         parts.append(_down(scaling, observation, replicas, hold_s))
         parts.append(_to_zero(observation, idleness))
+    if observation.scheduled is not None:
+        parts.append(observation.scheduled.following)
+    if replicas > floor and (held := streams.in_words(observation.streams)):
+        parts.append(f"held up by {held}")
+    if leaving := streams.in_words(observation.leaving_streams):
+        parts.append(f"what leaves waits for {leaving}")
+    if waits := in_words(observation.waits):
+        parts.append(f"not serving: {waits}")
     return "; ".join(part for part in parts if part)
 
 

@@ -12,8 +12,9 @@
 move, over all known workers; a proton without that proof keeps at least one replica.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from autoscaler.core.windows import LoadView
 
@@ -30,8 +31,7 @@ class Zero(Enum):
     """Bounds or policies do not allow it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Idleness:
+class Idleness(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What about zero, and how long until it may be."""
 
     zero: Zero
@@ -46,6 +46,7 @@ def idleness(
     load: LoadView | None,
     woken: bool,
     cooldown_s: float,
+    doubtful: bool = False,
 ) -> Idleness:
     """Look the proton up in the table above.
 
@@ -55,6 +56,7 @@ def idleness(
         load: None when nothing is known.
         woken: A gateway asked for a replica since the last decision.
         cooldown_s: Zero load for this long leads to zero.
+        doubtful: The numbers are not good enough: see `quality`.
     """
     busy = woken or (load is not None and load.load > 0)
     if current == 0:
@@ -63,7 +65,7 @@ def idleness(
         return Idleness(zero=Zero.FORBIDDEN)
     if busy:
         return Idleness(zero=Zero.KEEP, remaining_s=cooldown_s)
-    if load is None or load.coverage_ratio < 1:
+    if load is None or load.coverage_ratio < 1 or doubtful:
         return Idleness(zero=Zero.KEEP)
     if load.idle_s >= cooldown_s:
         return Idleness(zero=Zero.GO)

@@ -1,10 +1,11 @@
 """What to start for a proton: command, environment and limits, composed without any I/O."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from controlplane.model.artifacts import Container, Resources
+from controlplane.model.sizing import container_resources
 from controlplane.model.workloads import Proton
 
 INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -14,6 +15,9 @@ tokens and store addresses of the installation are none of its business."""
 REPLICA_MARK: Final = "TIDEGATE_REPLICA_ID"
 HOME_MARK: Final = "TIDEGATE_REPLICA_HOME"
 """Marks by which a later run recognises the replicas of this installation."""
+
+NO_GPUS: Final = {"CUDA_VISIBLE_DEVICES": "", "NVIDIA_VISIBLE_DEVICES": "void"}
+"""Which GPUs CUDA sees: none with an empty list; `void` is NVIDIA's container runtime's word."""
 
 _EXPORTER: Final = "OTEL_EXPORTER_OTLP_"
 
@@ -54,16 +58,8 @@ def launch_of(proton: Proton) -> Launch:
     return Launch(
         container=container,
         argv=container.entrypoint,
-        resources=resources_of(proton, container),
+        resources=container_resources(proton.runtime.group(), container),
     )
-
-
-def resources_of(proton: Proton, container: Container) -> Resources:
-    """The container's resources: the runtime's word for it, else the artifact's, else none."""
-    for stated in proton.runtime.group().containers:
-        if stated.name == container.name or (container.name is None and stated.name == "default"):
-            return stated.resources
-    return container.resources or Resources()
 
 
 def otlp_variables(
@@ -122,21 +118,28 @@ def replica_environment(
     home: str,
     told: Mapping[str, str] | None = None,
     otlp: Mapping[str, str] | None = None,
+    gpus: Sequence[str] | None = None,
 ) -> dict[str, str]:
     """The whole environment of a replica's process; later lines win over earlier ones.
 
     `told` are the values that the artifact only refers to; see `reconcilers.base.Secrets`.
     `PYTHONUNBUFFERED` makes the last words of a dying Python service reach its log. `HOST` and
-    `PORT` are ours: a replica on another address would be reachable around the gateway.
+    `PORT` are ours: a replica on another address would be reachable around the gateway. So are the
+    ids of its GPUs, where it has some of its own; where GPUs are shared out and it has none, it
+    sees none, unless its artifact says otherwise. None for `gpus`: nobody shares them out here.
     """
     environment = {name: inherited[name] for name in INHERITED if name in inherited}
     environment["PYTHONUNBUFFERED"] = "1"
     stated = {variable.name for variable in launch.container.environment if variable.name}
     environment |= fitting_otlp(otlp or {}, stated)
     environment |= told or {}
+    if gpus is not None:
+        environment |= NO_GPUS
     for variable in launch.container.environment:
         if variable.name and variable.value is not None:
             environment[variable.name] = variable.value
+    if gpus:
+        environment |= dict.fromkeys(NO_GPUS, ",".join(gpus))
     environment["PORT"] = str(port)
     environment["HOST"] = host
     environment["WORKLOAD_ID"] = workload_id

@@ -185,6 +185,11 @@ def no_free_port(first: int, last: int) -> str:
     )
 
 
+def no_place() -> str:
+    """What the replica was granted is not free yet."""
+    return "Waits for its GPU: another replica that had it is still ending."
+
+
 def next_start(why: str, *, failed_starts: int, crash_limit: int, wait_s: float | None) -> str:
     """What happens after a failed start.
 

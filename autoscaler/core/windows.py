@@ -22,29 +22,22 @@ missing, and whoever decides must not shrink; then it is presumed dead, unless i
 still about. That time runs only while the store answers: a silent store says nothing about workers.
 """
 
-from bisect import bisect_right
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
-from operator import itemgetter
 
-from controlplane.model.reports import LoadReport, ProtonLoad
+import msgspec
+
+from autoscaler.core.clocks import Clocks, Moment
+from autoscaler.core.series import NO_LOAD, Series
+from controlplane.model.reports import WorkerNumbers
 
 MIN_BELIEF_S = 1.0
 """A waiting request counts as demand for at least this long, however quick its service is."""
 
-_NO_LOAD = ProtonLoad(workload_id="")
-
-_Totals = tuple[float, float, float]
-"""Integral of load, integral of queued, requests started: all since the worker's start."""
-
-_Span = tuple[float, float]
+_Span = tuple[float, Moment]
 """How long a window is as far as it is known, and where it begins on the worker's clock."""
 
-_CLOCK = itemgetter(0)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadView:
+class LoadView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One proton's load over all workers, at one moment.
 
     Waiting is there twice: in full (`mean_*`), and believed (`demand_*`), where a request counts
@@ -62,12 +55,15 @@ class LoadView:
     demand_now: float = 0.0
     """In flight, and of the queued those that came within the last `belief_s`."""
     belief_s: float = MIN_BELIEF_S
-    """The mean time in a replica as far as it is known, and at least `MIN_BELIEF_S`."""
+    """The mean time in a replica as far as it is known, and at least `MIN_BELIEF_S`; exactly that
+    where nothing waits or waited in the window."""
     idle_s: float = 0.0
     """For how long there has provably been no load; 0 while there is some."""
     coverage_ratio: float = 1.0
     """Share of the known workers that spoke lately, times the share of the stable window that
     has been watched. Below 1 nothing may shrink."""
+    age_s: float = 0.0
+    """Seconds since the last report of the worker that spoke lately, but longest ago."""
     workers: int = 1
     """Workers that spoke lately."""
     silent: int = 0
@@ -79,74 +75,17 @@ class LoadView:
         return self.in_flight + self.queued
 
 
-class _Series:
-    """One proton's counters in one worker, over time, oldest first."""
-
-    __slots__ = ("_base", "_raw", "last", "samples")
-
-    def __init__(self, clock_s: float, totals: _Totals) -> None:
-        self.samples: list[tuple[float, float, float, float]] = [(clock_s, *totals)]
-        self.last = _NO_LOAD
-        self._raw = totals
-        self._base = (0.0, 0.0, 0.0)
-
-    def add(self, clock_s: float, load: ProtonLoad, *, keep_from_s: float) -> bool:
-        """Take a newer report's numbers; returns whether there was any load since the last."""
-        raw = (load.load_seconds, load.queued_seconds, load.started)
-        samples = self.samples
-        newest = samples[-1]
-        if raw[0] < self._raw[0] or raw[2] < self._raw[2]:
-            # The worker began to count this proton anew: go on from where it was.
-            self._base = newest[1:]
-        self._raw = raw
-        base = self._base
-        sample = (clock_s, base[0] + raw[0], base[1] + raw[1], base[2] + raw[2])
-        moved = sample[1:] != newest[1:]
-        if not moved and len(samples) > 1 and samples[-2][1:] == newest[1:]:
-            samples[-1] = sample  # a quiet stretch needs its two ends only
-        else:
-            samples.append(sample)
-        while samples[1][0] <= keep_from_s:
-            del samples[0]
-        self.last = load
-        return moved or load.in_flight + load.queued > 0
-
-    @property
-    def quiet(self) -> bool:
-        """Whether there was no load in all the time that the samples cover, and is none now."""
-        samples = self.samples
-        last = self.last
-        return samples[0][1:] == samples[-1][1:] and not last.in_flight and not last.queued
-
-    def since(self, clock_s: float) -> _Totals:
-        """What was added after a moment of the worker's clock."""
-        a, b = self._at(clock_s), self.samples[-1]
-        return b[1] - a[0], b[2] - a[1], b[3] - a[2]
-
-    def _at(self, clock_s: float) -> _Totals:
-        # Even between two reports, flat before the first and after the last.
-        samples = self.samples
-        if clock_s <= samples[0][0]:
-            return samples[0][1:]
-        index = bisect_right(samples, clock_s, key=_CLOCK)
-        if index == len(samples):
-            return samples[-1][1:]
-        before, after = samples[index - 1], samples[index]
-        share = (clock_s - before[0]) / (after[0] - before[0])
-        return (
-            before[1] + share * (after[1] - before[1]),
-            before[2] + share * (after[2] - before[2]),
-            before[3] + share * (after[3] - before[3]),
-        )
-
-
 class _Worker:
     """What is known about one worker instance."""
 
-    __slots__ = ("arrived_s", "first_clock_s", "from_start", "left", "report", "series", "silent_s")
+    __slots__ = (
+        *("arrived_s", "clocks", "first_clock_s", "from_start", "left", "report", "series"),
+        "silent_s",
+    )
 
-    def __init__(self, report: LoadReport, *, now_s: float, from_start: bool) -> None:
+    def __init__(self, report: WorkerNumbers, *, now_s: float, from_start: bool) -> None:
         self.report = report
+        self.clocks = Clocks(report.clock_s)
         self.first_clock_s = report.clock_s
         self.from_start = from_start
         """It was there when we began: what it did before is unknown, not zero."""
@@ -155,10 +94,10 @@ class _Worker:
         """Since when it is missing although the store answers."""
         self.left = False
         """It said goodbye."""
-        self.series: dict[str, _Series] = {}
+        self.series: dict[str, Series] = {}
         for proton_id, load in report.protons.items():
             totals = (load.load_seconds, load.queued_seconds, float(load.started))
-            series = self.series[proton_id] = _Series(report.clock_s, totals)
+            series = self.series[proton_id] = Series(0, totals)
             series.last = load
 
     def span(self, window_s: float, *, watched_s: float, behind_s: float) -> _Span:
@@ -173,23 +112,24 @@ class _Worker:
         known_s = min(window_s, watched_s)
         if self.from_start and not behind_s:
             known_s = min(known_s, end_s - self.first_clock_s)
-        return known_s, end_s + behind_s - known_s
+        return known_s, self.clocks.at(end_s + behind_s - known_s)
 
-    def take(self, report: LoadReport, *, now_s: float, keep_s: float) -> list[str]:
+    def take(self, report: WorkerNumbers, *, now_s: float, keep_s: float) -> list[str]:
         """Take a newer report; returns the protons that had any load since the last."""
         active = []
-        keep_from_s = report.clock_s - keep_s
+        number = self.clocks.add(report.clock_s, keep_from_s=report.clock_s - keep_s)
+        keep_from = self.clocks.first
         for proton_id, load in report.protons.items():
             series = self.series.get(proton_id)
             if series is None:
                 # It was not in the worker's last report: its counters were zero then.
-                series = _Series(self.report.clock_s, (0.0, 0.0, 0.0))
+                series = Series(number - 1, (0.0, 0.0, 0.0))
                 self.series[proton_id] = series
-            if series.add(report.clock_s, load, keep_from_s=keep_from_s):
+            if series.add(number, load, keep_from=keep_from):
                 active.append(proton_id)
         if len(self.series) > len(report.protons):
             for proton_id in self.series.keys() - report.protons.keys():
-                self.series[proton_id].last = _NO_LOAD
+                self.series[proton_id].last = NO_LOAD
         self.report = report
         self.arrived_s = now_s
         self.left = False
@@ -216,7 +156,7 @@ class LoadWindows:
         self._workers: dict[str, _Worker] = {}
         self._active_s: dict[str, float] = {}
 
-    def observe(self, reports: Iterable[LoadReport], *, now_s: float) -> None:
+    def observe(self, reports: Iterable[WorkerNumbers], *, now_s: float) -> None:
         """Take what the store holds now. Not to be called when the store did not answer."""
         batch = list(reports)
         self._moment = None
@@ -270,48 +210,61 @@ class LoadWindows:
         """The store revision that all workers that spoke lately know; None without any."""
         return min((w.report.revision for w in self._at(now_s).speaking), default=None)
 
-    def view(self, proton_id: str, *, now_s: float) -> LoadView | None:
-        """One proton's load now; None when no worker spoke lately: nothing is known."""
+    def view(
+        self, proton_id: str, *, now_s: float, panic_s: float | None = None
+    ) -> LoadView | None:
+        """One proton's load now; None when no worker spoke lately: nothing is known.
+
+        Args:
+            proton_id: Whose.
+            now_s: Monotonic clock.
+            panic_s: Its own short window, at most the long one; None: everybody's.
+        """
         moment = self._at(now_s)
         if self._since_s is None or not moment.speaking:
             return None
         watched_s = now_s - self._since_s
         sums = _Sums()
-        for worker, speaks, stable, panic in moment.workers:
+        workers = moment.workers
+        if panic_s is not None and panic_s != self._panic_s:
+            workers = self._with_panic(moment, panic_s, watched_s)
+        for worker, speaks, stable, panic in workers:
             series = worker.series.get(proton_id)
-            if series is None:
-                continue
-            if speaks:
-                sums.add_present(series)
-            if not series.quiet:
-                sums.add_window(0, series, stable)
-                sums.add_window(1, series, panic)
+            if series is not None:
+                sums.add(series, stable, panic, speaks=speaks)
         coverage = len(moment.speaking) / (len(moment.speaking) + moment.silent)
-        belief_s = sums.belief_s()
-        recent = 0.0
-        if sums.queued:
-            for worker in moment.speaking:
-                series = worker.series.get(proton_id)
-                if series is not None:
-                    recent += _starts_since(series, worker.report.clock_s - belief_s)
+        belief_s, recent = MIN_BELIEF_S, 0.0
+        if sums.queued or sums.stable_waiting:  # most do not wait: no need to know
+            present = [
+                (worker, series)
+                for worker in moment.speaking
+                if (series := worker.series.get(proton_id)) is not None
+            ]
+            for _, series in present:
+                sums.serve(series)
+            belief_s = sums.belief_s()
+            for worker, series in present if sums.queued else ():
+                began = worker.clocks.at(worker.report.clock_s - belief_s)
+                recent += series.starts_since(began)
         load = sums.in_flight + sums.queued
         since_s = max(self._since_s, self._active_s.get(proton_id, self._since_s))
         return LoadView(
             in_flight=sums.in_flight,
             queued=sums.queued,
-            mean_stable=sums.load[0],
-            mean_panic=sums.load[1],
-            demand_stable=sums.demand(0, belief_s),
-            demand_panic=sums.demand(1, belief_s),
+            mean_stable=sums.stable,
+            mean_panic=sums.panic,
+            demand_stable=_demand(sums.stable, sums.stable_waiting, sums.stable_starts, belief_s),
+            demand_panic=_demand(sums.panic, sums.panic_waiting, sums.panic_starts, belief_s),
             demand_now=sums.in_flight + min(float(sums.queued), recent),
             belief_s=belief_s,
             idle_s=0.0 if load else now_s - since_s,
             coverage_ratio=coverage * min(1.0, watched_s / self._stable_s),
+            age_s=moment.age_s,
             workers=len(moment.speaking),
             silent=moment.silent,
         )
 
-    def _take(self, report: LoadReport, now_s: float, *, from_start: bool) -> None:
+    def _take(self, report: WorkerNumbers, now_s: float, *, from_start: bool) -> None:
         worker = self._workers.get(report.worker_id)
         if worker is None:
             worker = _Worker(report, now_s=now_s, from_start=from_start)
@@ -326,6 +279,25 @@ class LoadWindows:
     def _speaks(self, worker: _Worker, now_s: float) -> bool:
         return not worker.left and now_s - worker.arrived_s <= self._max_age_s
 
+    def _with_panic(self, moment: "_Moment", panic_s: float, watched_s: float) -> "list[_Told]":
+        """The workers of a moment with another short window."""
+        found = moment.other_panics.get(panic_s)
+        if found is None:
+            found = moment.other_panics[panic_s] = [
+                (
+                    worker,
+                    speaks,
+                    stable,
+                    worker.span(
+                        panic_s,
+                        watched_s=watched_s,
+                        behind_s=0.0 if speaks else moment.now_s - worker.arrived_s,
+                    ),
+                )
+                for worker, speaks, stable, _ in moment.workers
+            ]
+        return found
+
     def _at(self, now_s: float) -> "_Moment":
         """What all protons have in common at one moment."""
         if self._moment is None or self._moment.now_s != now_s:
@@ -339,73 +311,90 @@ class LoadWindows:
                 self._moment.workers.append((worker, speaks, stable, panic))
                 if speaks:
                     self._moment.speaking.append(worker)
+                    self._moment.age_s = max(self._moment.age_s, now_s - worker.arrived_s)
                 elif not worker.left:
                     self._moment.silent += 1
         return self._moment
 
 
+_Told = tuple[_Worker, bool, _Span, _Span]
+"""A worker, whether it speaks, and how much it tells of both windows."""
+
+
 class _Moment:
     """The workers at one moment, and how much of both windows each of them tells."""
 
-    __slots__ = ("now_s", "silent", "speaking", "workers")
+    __slots__ = ("age_s", "now_s", "other_panics", "silent", "speaking", "workers")
 
     def __init__(self, now_s: float) -> None:
         self.now_s = now_s
-        self.workers: list[tuple[_Worker, bool, _Span, _Span]] = []
+        self.workers: list[_Told] = []
+        self.other_panics: dict[float, list[_Told]] = {}
+        """The same with short windows of other lengths."""
         self.speaking: list[_Worker] = []
         self.silent = 0
+        self.age_s = 0.0
 
 
 class _Sums:
-    """Adds up workers for one view: index 0 is the stable window, 1 the panic window."""
+    """Adds up workers for one view: means over the stable and the panic window, and what is now.
 
-    __slots__ = ("_served", "_served_s", "in_flight", "load", "queued", "starts", "waiting")
+    Written out for speed, with a name for every number: this runs for every proton and worker in
+    every round.
+    """
+
+    __slots__ = (
+        *("_served", "_served_s", "in_flight", "panic", "panic_starts", "panic_waiting"),
+        *("queued", "stable", "stable_starts", "stable_waiting"),
+    )
 
     def __init__(self) -> None:
-        self.in_flight = 0
-        self.queued = 0
-        self.load = [0.0, 0.0]
-        self.waiting = [0.0, 0.0]
-        self.starts = [0.0, 0.0]
-        """Requests started per second."""
+        self.in_flight = self.queued = 0
+        self.stable = self.stable_waiting = self.stable_starts = 0.0
+        """Means of load and of waiting, and requests started per second."""
+        self.panic = self.panic_waiting = self.panic_starts = 0.0
         self._served_s = 0.0
         self._served = 0
 
-    def add_present(self, series: _Series) -> None:
-        """Count what a worker has now, and how long its requests took so far."""
+    def add(self, series: Series, stable: _Span, panic: _Span, *, speaks: bool) -> None:
+        """Add a worker's means, and what it has now."""
         last = series.last
-        self.in_flight += last.in_flight
-        self.queued += last.queued
-        self._served_s += last.load_seconds - last.queued_seconds
-        refused = last.finished.get("refused", 0)
-        self._served += sum(last.finished.values()) - refused + last.in_flight
-
-    def add_window(self, index: int, series: _Series, span: _Span) -> None:
-        """Add a worker's means over one window."""
-        known_s, start_s = span
+        if speaks:
+            self.in_flight += last.in_flight
+            self.queued += last.queued
+        known_s, start = stable
         if known_s <= 0:
             # One report is no window yet: what it has now is the best estimate of its mean.
-            self.load[index] += series.last.in_flight + series.last.queued
-            self.waiting[index] += series.last.queued
+            now = last.in_flight + last.queued
+            self.stable += now
+            self.panic += now
+            self.stable_waiting += last.queued
+            self.panic_waiting += last.queued
             return
-        load_s, waiting_s, starts = series.since(start_s)
-        self.load[index] += load_s / known_s
-        self.waiting[index] += waiting_s / known_s
-        self.starts[index] += starts / known_s
+        load_s, waiting_s, starts = series.since(start)
+        if not load_s and not starts:
+            return  # what waits is in the load, and the short window is in the long one
+        self.stable += load_s / known_s
+        self.stable_waiting += waiting_s / known_s
+        self.stable_starts += starts / known_s
+        known_s, start = panic
+        load_s, waiting_s, starts = series.since(start)
+        self.panic += load_s / known_s
+        self.panic_waiting += waiting_s / known_s
+        self.panic_starts += starts / known_s
 
-    def demand(self, index: int, belief_s: float) -> float:
-        """Mean load with at most `belief_s` of waiting per request started (Little's law)."""
-        waiting = self.waiting[index]
-        return self.load[index] - waiting + min(waiting, self.starts[index] * belief_s)
+    def serve(self, series: Series) -> None:
+        """Add how long a worker's requests took in a replica so far."""
+        last = series.last
+        self._served_s += last.load_seconds - last.queued_seconds
+        # All that ever reached a replica.
+        self._served += last.started - last.queued - last.finished.get("refused", 0)
 
     def belief_s(self) -> float:
         """For how long a waiting request counts as demand."""
         return max(MIN_BELIEF_S, self._served_s / self._served if self._served else 0.0)
 
 
-def _starts_since(series: _Series, clock_s: float) -> float:
-    """Requests started after a moment; all there ever were when the series is younger."""
-    first = series.samples[0]
-    if first[0] > clock_s:
-        return series.samples[-1][3]
-    return series.since(clock_s)[2]
+def _demand(load: float, waiting: float, starts: float, belief_s: float) -> float:
+    # Mean load with at most `belief_s` of waiting per request started (Little's law).
+    return load - waiting + min(waiting, starts * belief_s)

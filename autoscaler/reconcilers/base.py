@@ -10,7 +10,7 @@ records through a `ReplicaWriter`.
     start(known, protons)        ->  adopts or ends what an earlier run left
     plan(proton, wanted)         ->  starts replicas, drains victims, takes drains back
     remove(proton_id)            ->  drains and ends all replicas of the proton
-    set_load(loads, revision)    ->  knows who is idle and which gateways know of a drain
+    set_load(loads, ...)         ->  knows who is idle and which gateways know of a drain
     replicas(), failure(), ...   <-  facts for the next decision, from memory, no waiting
     on_change()                  <-  something happened: decide now, not at the next tick
     ReplicaWriter.save/forget    <-  every change of a phase, at once
@@ -20,7 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from autoscaler.core.capacity_room import Spot
 from controlplane.model.artifacts import Container
+from controlplane.model.reports import OpenStreams
 from controlplane.model.workloads import Proton, Replica
 
 
@@ -35,6 +37,18 @@ class Failure:
     sticky: bool = False
     """True: the reconciler has given up on this proton until it is removed, the proton is
     `errored`. False: it keeps trying (with back-off), or others of the proton serve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where a proton's replicas may be, as capacity arbitration has it."""
+
+    gpus: int = 0
+    """Whole GPUs that each replica gets for itself."""
+    spots: tuple[Spot, ...] = ()
+    """Where there is room for new replicas, one entry for each that may start."""
+    victims: frozenset[str] = frozenset()
+    """Replicas that must leave whatever the count is; they do not count."""
 
 
 class ReplicaWriter(Protocol):
@@ -90,22 +104,34 @@ class Reconciler(Protocol):
     def replicas(self) -> Sequence[Replica]:
         """Everything it runs or is about to run now, in all phases, of all protons."""
 
-    def plan(self, proton: Proton, wanted: int) -> None:
+    def plan(self, proton: Proton, wanted: int, placement: Placement | None = None) -> None:
         """Aim for `wanted` replicas of the proton, counting all that are not leaving.
 
         Level-triggered: may be called with the same number at every tick. Returns at once.
+
+        Args:
+            proton: Whose.
+            wanted: How many.
+            placement: Where they may be; None: anywhere, and they get no GPUs of their own.
         """
 
     def remove(self, proton_id: str) -> None:
         """The proton is gone or stopped: drain and end all its replicas. Idempotent."""
 
-    def set_load(self, loads: Mapping[str, int], *, acknowledged_revision: int | None) -> None:
+    def set_load(
+        self,
+        loads: Mapping[str, int],
+        *,
+        acknowledged_revision: int | None,
+        streams: Mapping[str, OpenStreams] | None = None,
+    ) -> None:
         """Tell what the gateways report; called at every collection.
 
         Args:
             loads: Replica id to requests in flight over all live gateway workers; absent is 0.
             acknowledged_revision: The lowest store revision among the same reports; None when
                 no gateway worker is alive, which proves nothing about anybody's load.
+            streams: Replica id to the tunnels among the requests; absent is none.
         """
 
     def cpu_percent(self, proton_id: str) -> Sequence[float | None]:

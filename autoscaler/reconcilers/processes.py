@@ -13,11 +13,12 @@
     processes_cgroup    limits by the kernel
     processes_logs      files of a replica
     processes_ports     free ports
+    processes_places    whose GPUs are whose
     processes_records   replica records to the store
 
 Decisions are in `autoscaler.core.replica_*`. Replicas survive a killed autoscaler, because each
-leads its own session and writes its own log; the next start finds them by the marks in their
-environment, adopts those that are still wanted and ends all others.
+leads its own session and writes its own log; the next start finds them again (`processes_scan`),
+adopts those that are still wanted and ends all others.
 """
 
 import asyncio
@@ -33,11 +34,14 @@ from typing import Final
 
 import psutil
 
+from autoscaler.core.capacity_room import Spot
+from autoscaler.inventory import NO_MACHINES, Inventory
 from autoscaler.reconcilers import processes_scan, processes_usage
-from autoscaler.reconcilers.base import Failure, ReplicaWriter, Secrets
+from autoscaler.reconcilers.base import Failure, Placement, ReplicaWriter, Secrets
 from autoscaler.reconcilers.processes_cgroup import CgroupTree
 from autoscaler.reconcilers.processes_context import Context, Loads, Prober, Spawner
 from autoscaler.reconcilers.processes_logs import ReplicaFiles, prune, prune_all
+from autoscaler.reconcilers.processes_places import Places
 from autoscaler.reconcilers.processes_ports import PortPool
 from autoscaler.reconcilers.processes_probe import ProbeClient
 from autoscaler.reconcilers.processes_proton import ProtonReplicas
@@ -46,6 +50,7 @@ from autoscaler.reconcilers.processes_replica import ReplicaRunner
 from autoscaler.reconcilers.processes_scan import Found
 from autoscaler.reconcilers.processes_spawn import LocalProcessGroup, spawn
 from autoscaler.reconcilers.processes_usage import Usage
+from controlplane.model.reports import OpenStreams
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.states import ALIVE, ReplicaPhase
 from controlplane.model.workloads import Proton, Replica
@@ -60,9 +65,6 @@ SWEEP_SHARE: Final = 0.05
 
 STORE_LIMIT_S: Final = 5.0
 """How long an orderly stop waits for the store to take the last records."""
-
-SAME_START_S: Final = 2.0
-"""Start times of one process differ by this at most between two looks, when the clock is set."""
 
 
 class ProcessReconciler:
@@ -82,6 +84,7 @@ class ProcessReconciler:
         spawner: Spawner = spawn,
         cgroups: CgroupTree | None = None,
         otlp: Callable[[Replica], Mapping[str, str]] | None = None,
+        inventory: Inventory = NO_MACHINES,
     ) -> None:
         """Make a reconciler; must be called on a running event loop.
 
@@ -97,6 +100,7 @@ class ProcessReconciler:
             spawner: Starts processes.
             cgroups: Where limits can be set; None: looked for at `start`.
             otlp: Variables that tell a replica where to send telemetry; None: nowhere.
+            inventory: Whose GPUs are given to replicas.
         """
         self._own_prober = None if prober else ProbeClient()
         self._records = RecordKeeper(writer, self._written)
@@ -109,6 +113,7 @@ class ProcessReconciler:
                 settings.replica_port_max,
                 offset=randbelow(1 << 16),
             ),
+            places=Places(inventory),
             prober=prober or self._own_prober or ProbeClient(),
             records=self._records,
             secrets=secrets,
@@ -128,7 +133,7 @@ class ProcessReconciler:
     async def start(self, known: Sequence[Replica], protons: Mapping[str, Proton]) -> None:
         """Adopt or end what an earlier run left; see `base.Reconciler.start`."""
         home = str(self._context.data_dir)
-        found = await asyncio.to_thread(processes_scan.find_marked, home)
+        found = await asyncio.to_thread(processes_scan.find_replicas, home, known)
         mine = {process.pid: process for process in found}
         adopted = set()
         for record in known:
@@ -143,6 +148,12 @@ class ProcessReconciler:
                 extra={"adopted": len(adopted), "ended_processes": len(orphans)},
             )
         if orphans:
+            ending = {process.replica_id for process in orphans}
+            for record in known:
+                if record.id in ending and record.gpus:
+                    # Nobody else may have its GPUs before it has ended.
+                    spot = Spot(record.node, record.gpu_type)
+                    self._context.places.reserve(record.id, spot, record.gpus)
             self._chore(self._end_orphans(orphans))
         self._chore(self._prune_all())
         self._sweeper = asyncio.create_task(self._sweep_for_ever())
@@ -155,7 +166,7 @@ class ProcessReconciler:
             for runner in proton.runners.values()
         ]
 
-    def plan(self, proton: Proton, wanted: int) -> None:
+    def plan(self, proton: Proton, wanted: int, placement: Placement | None = None) -> None:
         """Aim for `wanted` replicas of the proton; see `base.Reconciler.plan`."""
         if self._stopping:
             return
@@ -163,7 +174,7 @@ class ProcessReconciler:
         if replicas is None:
             replicas = self._proton(proton)
         replicas.removed = False
-        replicas.aim(wanted)
+        replicas.aim(wanted, placement)
 
     def remove(self, proton_id: str) -> None:
         """Drain and end all replicas of the proton. Idempotent."""
@@ -174,9 +185,16 @@ class ProcessReconciler:
         replicas.leave(drain=True)
         self._drop_if_empty(replicas)
 
-    def set_load(self, loads: Mapping[str, int], *, acknowledged_revision: int | None) -> None:
+    def set_load(
+        self,
+        loads: Mapping[str, int],
+        *,
+        acknowledged_revision: int | None,
+        streams: Mapping[str, OpenStreams] | None = None,
+    ) -> None:
         """Tell what the gateways report; see `base.Reconciler.set_load`."""
         self._context.loads.in_flight = loads
+        self._context.loads.streams = streams or {}
         self._context.loads.acknowledged_revision = acknowledged_revision
         for runner in self._runners():
             if runner.replica.phase is ReplicaPhase.DRAINING:
@@ -200,6 +218,7 @@ class ProcessReconciler:
     async def stop(self, *, end_replicas: bool) -> None:
         """End the reconciler; see `base.Reconciler.stop`."""
         self._stopping = True
+        last = self.replicas()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
@@ -214,7 +233,7 @@ class ProcessReconciler:
         await _cancelled([*tasks, *self._chores])
         if end_replicas:
             home = str(self._context.data_dir)
-            left = await asyncio.to_thread(processes_scan.find_marked, home)
+            left = await asyncio.to_thread(processes_scan.find_replicas, home, last)
             processes_scan.kill_all(left)
         await self._records.flush(STORE_LIMIT_S)
         await self._records.close()
@@ -270,10 +289,7 @@ class ProcessReconciler:
         found = mine.get(record.pid) if record.pid is not None else None
         if found is None or proton is None or record.phase not in ALIVE:
             return False
-        same_start = (
-            record.process_started is not None
-            and abs(found.started_at - record.process_started) <= SAME_START_S
-        )
+        same_start = processes_scan.same_start(found.started_at, record.process_started)
         leads = found.session == found.pid and found.replica_id == record.id
         if not (same_start and leads and record.port):
             return False
@@ -287,10 +303,13 @@ class ProcessReconciler:
                 os.kill(process.pid, signal.SIGTERM)
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self._context.settings.stop_grace_s
-        while orphans and loop.time() < deadline_s:
+        left = orphans
+        while left and loop.time() < deadline_s:
             await asyncio.sleep(0.05)
-            orphans = [process for process in orphans if _lives(process)]
-        processes_scan.kill_all(orphans)
+            left = [process for process in left if _lives(process)]
+        processes_scan.kill_all(left)
+        for process in orphans:
+            self._context.places.release(process.replica_id)
 
     # Measuring.
 

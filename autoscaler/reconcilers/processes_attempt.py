@@ -108,6 +108,7 @@ class Attempt:
             home=str(context.data_dir),
             told=told,
             otlp=context.otlp(record) if context.otlp is not None else None,
+            gpus=record.gpus if context.places.shared else None,
         )
         try:
             process = await context.spawn(launch.argv, environment, files, nudge)

@@ -9,10 +9,12 @@ from autoscaler.core.replica_sentences import Answer, Listening
 from autoscaler.reconcilers.base import Secrets
 from autoscaler.reconcilers.processes_cgroup import CgroupTree
 from autoscaler.reconcilers.processes_logs import ReplicaFiles
+from autoscaler.reconcilers.processes_places import Places
 from autoscaler.reconcilers.processes_ports import PortPool
 from autoscaler.reconcilers.processes_records import RecordKeeper
 from autoscaler.reconcilers.processes_spawn import ProcessGroup
 from controlplane.model.artifacts import Probe
+from controlplane.model.reports import OpenStreams
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.workloads import Replica
 
@@ -55,6 +57,7 @@ class Loads:
     """What the gateways last said."""
 
     in_flight: Mapping[str, int] = field(default_factory=dict)
+    streams: Mapping[str, OpenStreams] = field(default_factory=dict)
     acknowledged_revision: int | None = None
 
 
@@ -68,6 +71,7 @@ class Context:
     environ: Mapping[str, str]
     """The autoscaler's own environment, of which replicas inherit very little."""
     ports: PortPool
+    places: Places
     prober: Prober
     records: RecordKeeper
     secrets: Secrets

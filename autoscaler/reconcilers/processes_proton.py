@@ -6,6 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from autoscaler.core.capacity_room import Spot
+from autoscaler.core.observation import min_run_time_s
+from autoscaler.core.replica_age import is_young
 from autoscaler.core.replica_crashes import (
     Crashes,
     Ending,
@@ -18,8 +21,10 @@ from autoscaler.core.replica_launch import Launch, NothingToRunError, launch_of
 from autoscaler.core.replica_sentences import gave_up as gave_up_sentence
 from autoscaler.core.replica_sentences import next_start
 from autoscaler.core.replica_victims import Candidate, choose_returning, choose_victims
-from autoscaler.reconcilers.base import Failure
+from autoscaler.core.streams import NO_STREAMS
+from autoscaler.reconcilers.base import Failure, Placement
 from autoscaler.reconcilers.processes_context import Context
+from autoscaler.reconcilers.processes_places import Place
 from autoscaler.reconcilers.processes_replica import ReplicaRunner
 from autoscaler.reconcilers.processes_spawn import ProcessGroup
 from controlplane.model.states import ReplicaPhase
@@ -54,6 +59,9 @@ class ProtonReplicas:
         self._crashes = Crashes()
         self._why = ""
         self._tail: tuple[str, ...] = ()
+        self._placement: Placement | None = None
+        self._spots: list[Spot] = []
+        """Granted places for new replicas that nobody has taken yet."""
         self._launch: Launch | None = None
         self._nothing_to_run = ""
         try:
@@ -63,21 +71,28 @@ class ProtonReplicas:
 
     # What the reconciler asks.
 
-    def aim(self, wanted: int) -> None:
+    def aim(self, wanted: int, placement: Placement | None = None) -> None:
         """Start, keep or let go replicas until `wanted` are there that do not leave."""
         if self._launch is None:
             return
+        self._placement = placement
+        self._spots = list(placement.spots) if placement is not None else []
+        victims = placement.victims if placement is not None else frozenset()
+        for replica_id in victims & self.runners.keys():
+            self.runners[replica_id].leave(drain=True)
         staying = [runner for runner in self.runners.values() if not runner.leaving]
         if len(staying) > wanted:
             for replica_id in choose_victims(map(self._candidate, staying), len(staying) - wanted):
                 self.runners[replica_id].leave(drain=True)
             return
         missing = wanted - len(staying)
-        draining = map(self._candidate, self.runners.values())
-        for replica_id in choose_returning(draining, missing):
+        kept = [r for replica_id, r in self.runners.items() if replica_id not in victims]
+        for replica_id in choose_returning(map(self._candidate, kept), missing):
             missing -= self.runners[replica_id].stay()
         for _ in range(missing):
             self._create(self._launch)
+        if self._spots:
+            self._nudge()
 
     def adopt(self, record: Replica, find: Callable[[Callable[[], None]], ProcessGroup]) -> bool:
         """Take over a replica that an earlier run had started; False: it has just ended.
@@ -96,6 +111,9 @@ class ProtonReplicas:
             return False
         if record.port is not None:
             self._context.ports.reserve(record.port)
+        if record.gpus:
+            spot = Spot(record.node, record.gpu_type)
+            self._context.places.reserve(record.id, spot, record.gpus)
         runner.adopt(process)
         self._begin(runner)
         return True
@@ -143,6 +161,17 @@ class ProtonReplicas:
         """Whether the proton has been given up: too many failed starts, and nobody serves."""
         limit = self._context.settings.crash_limit
         return gave_up(self._crashes, crash_limit=limit, serving=self._count(ReplicaPhase.READY))
+
+    def take_place(self, runner: ReplicaRunner) -> Place | None:
+        """Where it may run, and its GPUs; None: not free yet."""
+        if self._placement is None:
+            return Place(node=runner.replica.node)
+        found = self._context.places.take(runner.replica.id, self._spots, self._placement.gpus)
+        if found is None:
+            return None
+        place, spot = found
+        self._spots.remove(spot)
+        return place
 
     def start_wait_s(self, runner: ReplicaRunner, now_s: float) -> float | None:
         """How long a replica must wait for its turn to start."""
@@ -210,11 +239,20 @@ class ProtonReplicas:
 
     def _candidate(self, runner: ReplicaRunner) -> Candidate:
         replica = runner.replica
+        loads = self._context.loads
+        streams = loads.streams.get(replica.id, NO_STREAMS)
         return Candidate(
             id=replica.id,
             phase=replica.phase,
-            load=self._context.loads.in_flight.get(replica.id, 0),
+            load=loads.in_flight.get(replica.id, 0),
+            streams=streams.open,
+            active_streams=streams.active,
             created_at=replica.created_at,
+            young=is_young(
+                replica,
+                at=time.time(),
+                min_run_s=min_run_time_s(self.proton, self._context.settings),
+            ),
         )
 
     def _count(self, phase: ReplicaPhase, *, but: ReplicaRunner | None = None) -> int:

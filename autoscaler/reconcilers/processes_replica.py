@@ -31,10 +31,11 @@ from autoscaler.core.replica_crashes import Ending
 from autoscaler.core.replica_drain import DrainFacts, DrainState, drain_state
 from autoscaler.core.replica_launch import Launch
 from autoscaler.core.replica_probes import Verdict
-from autoscaler.core.replica_sentences import no_free_port
+from autoscaler.core.replica_sentences import no_free_port, no_place
 from autoscaler.reconcilers.processes_attempt import Attempt, CommandError
 from autoscaler.reconcilers.processes_context import HOST, Context
 from autoscaler.reconcilers.processes_logs import ReplicaFiles
+from autoscaler.reconcilers.processes_places import Place
 from autoscaler.reconcilers.processes_spawn import ProcessGroup
 from autoscaler.reconcilers.processes_usage import CpuHistory, Usage
 from controlplane.model.states import LEAVING, ReplicaPhase
@@ -43,6 +44,7 @@ from controlplane.model.workloads import Replica
 _log = logging.getLogger(__name__)
 
 PORT_RETRY_S: Final = 1.0
+PLACE_RETRY_S: Final = 1.0
 _SERVING: Final = frozenset({ReplicaPhase.READY, ReplicaPhase.UNREADY, ReplicaPhase.DRAINING})
 
 
@@ -62,6 +64,9 @@ class Siblings(Protocol):
     @property
     def errored(self) -> bool:
         """Whether the proton has been given up."""
+
+    def take_place(self, runner: "ReplicaRunner") -> Place | None:
+        """Where it may run, and its GPUs; None: not free yet."""
 
     def start_wait_s(self, runner: "ReplicaRunner", now_s: float) -> float | None:
         """How long the replica must wait for its turn to start; None: until it is nudged."""
@@ -212,12 +217,21 @@ class ReplicaRunner:
             self._set(phase=ReplicaPhase.PENDING, message=no_free_port(ports.first, ports.last))
             await self._pause(self._loop.time() + PORT_RETRY_S)
             return
+        place = self._siblings.take_place(self)
+        if place is None:
+            ports.release(port)
+            self._set(phase=ReplicaPhase.PENDING, message=no_place())
+            await self._pause(self._loop.time() + PLACE_RETRY_S)
+            return
         # Known to its siblings at once, to the store with its pid: one write less per start.
         self.replica = msgspec.structs.replace(
             self.replica,
             phase=ReplicaPhase.LAUNCHING,
             host=HOST,
             port=port,
+            node=place.node,
+            gpus=place.gpus,
+            gpu_type=place.gpu_type,
             started_at=time.time(),
             ready_at=None,
             log_path=str(self.files.output),
@@ -234,6 +248,7 @@ class ReplicaRunner:
             )
         except CommandError as exc:
             ports.release(port)
+            self._context.places.release(self.replica.id)
             await self._account(Ending.NEVER_READY, str(exc), started_s=started_s)
             return
         self._attempt = attempt
@@ -246,6 +261,7 @@ class ReplicaRunner:
             await self._pause(self._step(attempt, self._loop.time()))
         how, why = attempt.ending(self._loop.time())
         await attempt.release()
+        self._context.places.release(self.replica.id)
         self._attempt = None
         self.cpu.clear()
         if self._wish is Wish.RUN:
@@ -269,6 +285,8 @@ class ReplicaRunner:
             port=None,
             pid=None,
             process_started=None,
+            gpus=(),
+            gpu_type=None,
             ready_at=None,
             exit_code=exit_code,
             message=why,

@@ -1,20 +1,39 @@
-"""What runs on this machine under our marks, and where it listens. Blocks: call it in a thread."""
+"""What runs on this machine for us, and where it listens. Blocks: call it in a thread.
+
+A replica's process is known by the first of these that holds:
+
+    its environment     carries our marks, as long as it leaves its environment alone
+    its session         is led by the process that a replica's record names (id and start time)
+    working directory   is one of ours, with the replica's id in its path
+
+Programs may write over the memory that shows their environment (nginx, PostgreSQL and others keep
+their title there), or start helpers with an empty one.
+"""
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import psutil
 
 from autoscaler.core.replica_launch import HOME_MARK, REPLICA_MARK
 from autoscaler.core.replica_sentences import Listening
+from controlplane.model.workloads import Replica
+
+SAME_START_S: Final = 2.0
+"""Start times of one process differ by this at most between two looks, when the clock is set."""
+
+PLACE_OF_WORK: Final = 2
+"""Where `work` stands in the path below `replicas`: after the workload's and the replica's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """One living process that carries the marks of a replica."""
+    """One living process of a replica."""
 
     pid: int
     session: int
@@ -24,26 +43,65 @@ class Found:
     """As the kernel knows it, epoch seconds."""
 
 
-def find_marked(home: str) -> list[Found]:
+def find_replicas(home: str, known: Sequence[Replica]) -> list[Found]:
     """All living processes of replicas that belong to this data directory.
 
     Reading the environment of another user's process is not allowed; those are not ours.
+
+    Args:
+        home: The data directory.
+        known: The records of its replicas.
     """
+    leaders = {record.pid: record.id for record in known if _leads(record)}
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            environment = process.environ()
-            if environment.get(HOME_MARK) != home or REPLICA_MARK not in environment:
-                continue
-            found.append(
-                Found(
-                    pid=process.pid,
-                    session=os.getsid(process.pid),
-                    replica_id=environment[REPLICA_MARK],
-                    started_at=process.create_time(),
+            session = os.getsid(process.pid)
+            replica_id = _marked(process, home) or leaders.get(session) or _at_home(process, home)
+            if replica_id is not None:
+                found.append(
+                    Found(
+                        pid=process.pid,
+                        session=session,
+                        replica_id=replica_id,
+                        started_at=process.create_time(),
+                    )
                 )
-            )
     return found
+
+
+def same_start(found_at: float, recorded_at: float | None) -> bool:
+    """Whether two start times may be those of one process."""
+    return recorded_at is not None and abs(found_at - recorded_at) <= SAME_START_S
+
+
+def _leads(record: Replica) -> bool:
+    """Whether the process of a record lives, and leads the session that it began with."""
+    if record.pid is None:
+        return False
+    with suppress(psutil.Error, OSError):
+        started_at = psutil.Process(record.pid).create_time()
+        return os.getsid(record.pid) == record.pid and same_start(
+            started_at, record.process_started
+        )
+    return False
+
+
+def _marked(process: psutil.Process, home: str) -> str | None:
+    with suppress(psutil.AccessDenied):  # it may hide it from everybody, and be ours all the same
+        environment = process.environ()
+        return environment.get(REPLICA_MARK) if environment.get(HOME_MARK) == home else None
+    return None
+
+
+def _at_home(process: psutil.Process, home: str) -> str | None:
+    """The replica in whose working directory (`ReplicaFiles.work`) a process is."""
+    replicas = Path(home) / "replicas"
+    path = Path(process.cwd().removesuffix(" (deleted)"))
+    if not path.is_relative_to(replicas):
+        return None
+    parts = path.relative_to(replicas).parts
+    return parts[1] if len(parts) > PLACE_OF_WORK and parts[PLACE_OF_WORK] == "work" else None
 
 
 def kill_all(processes: Iterable[Found]) -> None:

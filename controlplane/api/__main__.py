@@ -11,6 +11,7 @@ import uvloop
 from controlplane.api.app import create_app
 from controlplane.api.server import listen, serve
 from controlplane.api.services import KINDS, Services
+from controlplane.catalogue import read_catalogue
 from controlplane.conductor.loop import Conductor
 from controlplane.conductor.steps import parts
 from controlplane.model.sections import Settings
@@ -62,6 +63,7 @@ def main() -> int:
     try:
         settings, _ = read_settings()
         setup_logging("api", settings.log)
+        read_catalogue(settings.api.bundles_file)  # what is wrong with it is said before all else
     except SettingsError as exc:
         sys.stderr.write(f"tidegate api: {exc}\n")
         return EXIT_USAGE

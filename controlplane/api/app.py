@@ -46,6 +46,7 @@ from controlplane.api import (
     related,
     replacements,
     repositories,
+    shadows,
     sharing,
     statistics,
     workloads,
@@ -109,6 +110,7 @@ def _routes() -> tuple[BaseRoute, ...]:
         ("/deployments", deployments),
         ("/workloads", workloads),
         ("/workloads", protons),
+        ("/workloads", shadows),
         ("/workloads", replacements),
     ):
         registry = "/registry" if module is artifacts else "/console"

@@ -38,7 +38,9 @@ class AuditQuery(NewPage):
 async def list_audit(call: ListCall, query: Annotated[AuditQuery, Query()]) -> dict[str, Any]:
     """Every record that people or the conductor changed, newest first (admins only).
 
-    An extension. The setting `api.audit_kept` says how many lines are kept.
+    An extension. It holds the newest `api.audit_kept` lines (10,000 unless set), however old:
+    without filters `totalCount` is how many there are, and the last one's `timestamp` says how far
+    back they reach. Older lines are in the logs of the processes that wrote them.
     """
     if not call.user.admin:
         raise ForbiddenError("Only admins may see the audit.")

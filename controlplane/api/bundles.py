@@ -1,4 +1,4 @@
-"""Routes of bundles. Replicas are processes of one machine: there are no sizes to choose from."""
+"""Routes of bundles: the sizes that replicas may have."""
 
 from typing import Annotated, Any, Final
 
@@ -16,10 +16,20 @@ router: Final = APIRouter(tags=["bundles"], responses=RESPONSES)
 class BundleQuery(NewPage):
     """Query of the bundle list."""
 
-    use_cases: list[str] = Field(default_factory=list, description="What they may be used for.")
+    use_cases: list[str] = Field(
+        default_factory=list, description="Repeated: bundles for one of these. Default: all."
+    )
 
 
 @router.get("/mlops/compute/bundles", response_model=Page[BundleFormatted])
 async def list_bundles(call: ListCall, query: Annotated[BundleQuery, Query()]) -> dict[str, Any]:
-    """The bundles that replicas can run on: none, as there is no catalogue of them here."""
-    return envelope(call.request, [], total=0, offset=query.offset, limit=query.limit)
+    """The sizes that replicas may have, in the order of the catalogue (`api.bundles_file`)."""
+    wanted = set(query.use_cases)
+    found = [b for b in call.services.bundles if not wanted or wanted & set(b.use_cases)]
+    return envelope(
+        call.request,
+        [BundleFormatted.of(b) for b in found[query.offset : query.offset + query.limit]],
+        total=len(found),
+        offset=query.offset,
+        limit=query.limit,
+    )

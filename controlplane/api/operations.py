@@ -15,11 +15,8 @@ from controlplane.api.writes import carry_out
 from controlplane.lifecycle import access, candidates
 from controlplane.lifecycle import workloads as rules
 from controlplane.lifecycle.plans import Plan
-from controlplane.lifecycle.rules import effective_runtime
-from controlplane.model.artifacts import Artifact
 from controlplane.model.workloads import Runtime, Workload
 from controlplane.wire.replacements import ReplacementFormatted
-from controlplane.wire.runtime import OldRuntimeShape, RuntimeShape, runtime_shape
 from controlplane.wire.workloads import (
     Empty,
     Operation,
@@ -74,7 +71,7 @@ async def get_settings(call: PlainCall, workload_id: str) -> SettingsFormatted:
     held = call.workload(workload_id, access.READERS)
     call.tag(held.version)
     return SettingsFormatted(
-        runtime=_runtime(call, held.record), replacement=Views(call).replacement(held.record)
+        runtime=Views(call).runtime(held.record), replacement=Views(call).replacement(held.record)
     )
 
 
@@ -122,11 +119,3 @@ async def _operate(
         workload_id=workload_id,
         track_via=str(call.request.url.replace(path=f"{path}/", query="")),
     )
-
-
-def _runtime(call: Call, workload: Workload) -> OldRuntimeShape | RuntimeShape:
-    artifact = call.services.mirror.get(Artifact, workload.artifact_id)
-    runtime = workload.runtime
-    if artifact is not None:
-        runtime = effective_runtime(runtime, artifact.spec)
-    return runtime_shape(runtime, call.family)

@@ -5,7 +5,7 @@ Where no telemetry is kept (`telemetry.max_bytes` is 0) there is none: empty lis
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,7 +19,7 @@ from controlplane.lifecycle.plans import NotFoundError, UnfitError
 from controlplane.model.workloads import Workload
 from controlplane.telemetry import queries
 from controlplane.telemetry.archive import SlowQueryError
-from controlplane.telemetry.queries import Window
+from controlplane.telemetry.queries import Found, Window
 from controlplane.wire.base import timestamp
 from controlplane.wire.otel import (
     LogFormatted,
@@ -60,14 +60,16 @@ async def list_otel_logs(
     entity_id: EntityId,
     query: Annotated[LogParameters, Query()],
 ) -> dict[str, Any]:
-    """Log lines of a workload, newest first: its replicas' output, and what they send by OTLP."""
+    """Log lines of a workload, newest first: its replicas' output, and what they send by OTLP.
+
+    A page ends at `limit` lines or 4 MiB of them: follow `next`.
+    """
     workload = _readable(call, entity_id)
     wanted = query.query(workload.id)
-    rows = await _read(
-        call,
-        lambda db: queries.find_logs(db, wanted, offset=query.offset, limit=query.limit + 1),
+    found = await _read(
+        call, lambda db: queries.find_logs(db, wanted, offset=query.offset, limit=query.limit)
     )
-    return _page(call, rows, LogFormatted.of, query)
+    return _page(call, found, LogFormatted.of, query)
 
 
 @router.get(f"{_BASE}/traces", response_model=TracePage)
@@ -80,11 +82,10 @@ async def list_otel_traces(
     """Traces of a workload, newest first."""
     workload = _readable(call, entity_id)
     wanted = query.query(workload.id)
-    rows = await _read(
-        call,
-        lambda db: queries.find_traces(db, wanted, offset=query.offset, limit=query.limit + 1),
+    found = await _read(
+        call, lambda db: queries.find_traces(db, wanted, offset=query.offset, limit=query.limit)
     )
-    return _page(call, rows, TraceFormatted.of, query)
+    return _page(call, found, TraceFormatted.of, query)
 
 
 @router.get(f"{_BASE}/traces/{{traceId}}", response_model=TraceDetail)
@@ -95,20 +96,23 @@ async def get_otel_trace(
     trace_id: Annotated[str, Path(alias="traceId")],
     query: Annotated[SpanParameters, Query()],
 ) -> dict[str, Any]:
-    """One trace with its spans, the gateway's among them."""
+    """One trace with its spans, the gateway's among them.
+
+    A page ends at `limit` spans or 4 MiB of them: follow `next`.
+    """
     workload = _readable(call, entity_id)
     wanted = trace_id.lower()
 
-    def find(db: sqlite3.Connection) -> tuple[sqlite3.Row | None, list[sqlite3.Row]]:
+    def find(db: sqlite3.Connection) -> tuple[sqlite3.Row | None, Found]:
         db.execute("BEGIN")  # both as they were together
         return queries.find_trace(db, workload.id, wanted), queries.find_spans(
-            db, workload.id, wanted, offset=query.offset, limit=query.limit + 1
+            db, workload.id, wanted, offset=query.offset, limit=query.limit
         )
 
-    trace, rows = await _read(call, find) or (None, [])
+    trace, found = await _read(call, find) or (None, None)
     if trace is None:
         raise NotFoundError(f"Workload {workload.id} has no trace {trace_id[:64]}.")
-    page = _page(call, rows, SpanFormatted.of, query)
+    page = _page(call, found, SpanFormatted.of, query)
     told = TraceFormatted.of(trace)
     return {
         "trace_id": told.trace_id,
@@ -201,18 +205,17 @@ async def _read(call: Call, query: Callable[[sqlite3.Connection], T]) -> T | Non
 
 def _page(
     call: Call,
-    found: Sequence[sqlite3.Row] | None,
+    found: Found | None,
     form: Callable[[sqlite3.Row], T],
     query: LogParameters | TraceParameters | SpanParameters,
 ) -> dict[str, Any]:
-    """A page, from one row more than belongs on it."""
-    rows = found or []
-    data = [form(row) for row in rows[: query.limit]]
-    following = query.offset + query.limit
+    """A page: the next one begins after its last row, however many fitted."""
+    rows, more = found or Found([], more=False)
+    data = [form(row) for row in rows]
     before = max(0, query.offset - query.limit)
     return {
         "count": len(data),
-        "next": _link(call, query, following) if len(rows) > query.limit else None,
+        "next": _link(call, query, query.offset + len(rows)) if more else None,
         "previous": _link(call, query, before) if query.offset else None,
         "data": data,
     }

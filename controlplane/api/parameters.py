@@ -14,7 +14,7 @@ _PARAMETERS: Final = {
     "histogramBuckets": "Also the buckets of histograms.",
     "ids": "Only these; may be repeated.",
     "importance": "Only those of one of these; may be repeated.",
-    "kind": "The kind of record.",
+    "kind": "The kind of record, or of shadow.",
     "limit": "Most items on a page.",
     "maxSpanDuration": "Only traces with a span of at most so long, nanoseconds.",
     "maxTraceCost": "Only traces that cost at most this.",

@@ -51,6 +51,7 @@ def limits(call: Call) -> Limits:
         workload_replicas=api.max_workload_replicas,
         credentials=call.services.mirror.all(Credential),
         draft_ttl_s=api.draft_ttl_s,
+        offer=call.services.offer(),
     )
 
 

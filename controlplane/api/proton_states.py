@@ -40,6 +40,7 @@ class ProtonStates:
                 wanted_replicas=None if scale is None else scale.wanted_replicas,
                 phases=[replica.shown_phase() for replica in self._replicas[proton.id].values()],
                 errored=scale is not None and scale.errored,
+                interrupted=scale is not None and scale.interrupted,
                 role=proton.role,
             )
         return state

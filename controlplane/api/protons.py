@@ -10,9 +10,11 @@ from controlplane.api.errors import RESPONSES
 from controlplane.api.pages import NewPage, OldPage, Page, cut, envelope
 from controlplane.api.views import Views
 from controlplane.lifecycle import access
+from controlplane.lifecycle.plans import NotFoundError
 from controlplane.model.decisions import Decision
 from controlplane.model.workloads import Event
-from controlplane.wire.journals import DecisionFormatted, EventFormatted
+from controlplane.store.decisions import find_decision
+from controlplane.wire.journals import DecisionFormatted, DecisionRecord, EventFormatted
 from controlplane.wire.protons import ProtonFormatted, StatusSnapshot
 
 common: Final = APIRouter(tags=["protons"], responses=RESPONSES)
@@ -98,6 +100,22 @@ async def list_console_decisions(
 ) -> dict[str, Any]:
     """Scaling decisions of the active proton, or of `protonId`, newest first (an extension)."""
     return await _decisions(call, workload_id, query)
+
+
+@common.get("/{workload_id}/decisions/{decision_id}", response_model=DecisionRecord)
+async def get_decision(call: PlainCall, workload_id: str, decision_id: str) -> DecisionRecord:
+    """One scaling decision of any of the workload's protons, with its basis (an extension)."""
+    workload = call.workload(workload_id, access.READERS).record
+    # The active proton's first: it is whom people ask about.
+    ids = sorted(call.services.protons[workload_id], key=lambda p: p != workload.active_proton_id)
+    for proton_id in ids:
+        decision = await find_decision(call.services.store, proton_id, decision_id)
+        if decision is not None:
+            return DecisionRecord.of(decision)
+    raise NotFoundError(
+        f"Workload {workload_id} has no decision {decision_id}. Decisions are kept up to"
+        " `autoscaler.decision_history` per proton, and go with their proton."
+    )
 
 
 def _protons(call: Call, workload_id: str, query: NewPage | OldPage) -> dict[str, Any]:

@@ -8,11 +8,15 @@ from typing import Final, Generic, TypeVar
 
 from controlplane.api.proton_states import ProtonStates
 from controlplane.api.telemetry import Telemetry
+from controlplane.catalogue import read_catalogue
 from controlplane.lifecycle.plans import Held
 from controlplane.model.artifacts import Artifact, Repository
+from controlplane.model.bundles import Bundle
 from controlplane.model.kinds import Record
+from controlplane.model.nodes import Node
 from controlplane.model.people import Credential, Token, User
 from controlplane.model.sections import Settings
+from controlplane.model.sizing import Offer
 from controlplane.model.states import ReplacementStatus
 from controlplane.model.workloads import Deployment, Proton, Replica, Scale, Workload
 from controlplane.sealing import KeyFile, key_path
@@ -34,6 +38,7 @@ KINDS: Final[tuple[type[Record], ...]] = (
     Deployment,
     Replica,
     Scale,
+    Node,
 )
 """What the API's mirror follows: everything."""
 
@@ -103,6 +108,8 @@ class Services:
     """Epoch seconds."""
     keys: KeyFile = field(init=False)
     """What encrypts credentials."""
+    bundles: tuple[Bundle, ...] = field(init=False)
+    """The catalogue of sizes."""
     walks: Walks = field(init=False)
     """Lists that clients page through."""
     tokens: Index[Token, str] = field(init=False)
@@ -125,6 +132,7 @@ class Services:
     def __post_init__(self) -> None:
         """Build the indexes and export the state of the store."""
         self.keys = KeyFile(key_path(self.settings))
+        self.bundles = read_catalogue(self.settings.api.bundles_file)
         self.walks = Walks(self.store)
         self.tokens = Index(self.mirror, Token, lambda r: r.digest)
         self.replicas = Index(self.mirror, Replica, lambda r: r.proton_id)
@@ -135,11 +143,17 @@ class Services:
         self.replacing = Index(self.mirror, Workload, _is_replacing)
         self.artifacts = Index(self.mirror, Artifact, lambda r: r.repository_id)
         self.telemetry.watch_store(lambda: self.store.available and self.mirror.healthy)
+        if self.intake is not None:
+            self.telemetry.watch_archive(self.intake.archive)
 
     def held(self, cls: type[R], record_id: str) -> Held[R] | None:
         """A record with its version; None when there is none."""
         record = self.mirror.get(cls, record_id)
         return None if record is None else Held(record, self.mirror.version(cls, record_id))
+
+    def offer(self) -> Offer:
+        """What there is for replicas: the catalogue, and the nodes that the autoscaler knows."""
+        return Offer(bundles=self.bundles, nodes=tuple(self.mirror.all(Node).values()))
 
     def live_workloads(self) -> list[Workload]:
         """All workloads that were not deleted."""

@@ -11,11 +11,12 @@ from controlplane.api.call import Call, ListCall
 from controlplane.api.counted import counted, retention_s, rewrite, settle
 from controlplane.api.errors import RESPONSES
 from controlplane.api.queries import WorkloadFilters
+from controlplane.api.turns import in_turns
 from controlplane.api.views import Views
 from controlplane.api.workloads import find_workloads
 from controlplane.api.writes import carry_out
 from controlplane.lifecycle import access
-from controlplane.lifecycle.overviews import compared
+from controlplane.lifecycle.overviews import Totals
 from controlplane.lifecycle.plans import NotFoundError, Plan, Save
 from controlplane.lifecycle.resets import Part
 from controlplane.lifecycle.series import piece_tiles, pieces, series_start
@@ -68,15 +69,18 @@ async def get_totals(call: ListCall, query: Annotated[WorkloadFilters, Query()])
     found = find_workloads(call, query)
     views = Views(call)
     services = call.services
-    readable = [w for w in found if access.role_on(call.user, w) in access.READERS]
+    active, readable = 0, []
+    async for workload in in_turns(found):
+        active += views.workload_status(workload).ready_replicas > 0
+        if access.role_on(call.user, workload) in access.READERS:
+            readable.append(workload)
     summaries = await Statistics(services.store).summaries([w.id for w in readable])
-    decoded = ((w, decode_summary(summaries[w.id])) for w in readable)
-    valid = [summary for workload, summary in decoded if summary.since == workload.stats_since]
-    return TotalsFormatted.of(
-        compared(valid, now_s=services.clock()),
-        total=len(found),
-        active=sum(views.workload_status(workload).ready_replicas > 0 for workload in found),
-    )
+    totals = Totals(now_s=services.clock())
+    async for workload in in_turns(readable):
+        summary = decode_summary(summaries[workload.id])
+        if summary.since == workload.stats_since:
+            totals.add(summary)
+    return TotalsFormatted.of(totals.compared(), total=len(found), active=active)
 
 
 @router.get("/{workload_id}/stats", response_model=StatsFormatted)

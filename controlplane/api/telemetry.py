@@ -1,8 +1,12 @@
 """Metrics of one API process, in a registry of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from controlplane.telemetry.archive import Archive
 
 
 class Telemetry:
@@ -38,6 +42,10 @@ class Telemetry:
         """Ask `healthy` whenever `/metrics` is read."""
         self._store_up.set_function(lambda: float(healthy()))
 
+    def watch_archive(self, archive: Archive) -> None:
+        """Show what becomes of telemetry that this process has received."""
+        self.registry.register(_Kept(archive))
+
     def answered(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request. `route` is the path's template, never the path itself."""
         self._requests.labels(method, route, str(status)).inc()
@@ -50,3 +58,27 @@ class Telemetry:
     def page(self) -> bytes:
         """The metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _Kept(Collector):
+    """What the telemetry store counts, as it is when `/metrics` is read."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(
+            "api_telemetry_batches_written",
+            "Batches of logs, spans and points of applications that were kept.",
+            self._archive.written,
+        )
+        yield CounterMetricFamily(
+            "api_telemetry_records_dropped",
+            "Records that were received and lost: the disk is full, or the file was broken.",
+            self._archive.dropped,
+        )
+        yield CounterMetricFamily(
+            "api_telemetry_records_evicted",
+            "Records deleted before their time: the file holds telemetry.max_bytes.",
+            self._archive.evicted,
+        )

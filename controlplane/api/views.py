@@ -7,7 +7,7 @@ import msgspec
 from controlplane.api.call import Call
 from controlplane.lifecycle import access
 from controlplane.lifecycle.expiry import expires_at
-from controlplane.lifecycle.rules import NAMELESS, effective_runtime
+from controlplane.lifecycle.rules import NAMELESS, effective_runtime, only_scaling_differs
 from controlplane.lifecycle.status import Status, proton_status, workload_status
 from controlplane.model.artifacts import Artifact, ArtifactSpec, Repository
 from controlplane.model.people import User
@@ -25,7 +25,7 @@ from controlplane.wire.protons import (
     StatusSnapshot,
 )
 from controlplane.wire.replacements import ReplacementFormatted
-from controlplane.wire.runtime import runtime_shape
+from controlplane.wire.runtime import OldRuntimeShape, RuntimeShape, runtime_shape
 from controlplane.wire.tags import tag_shapes
 from controlplane.wire.traffic import TrafficShape
 from controlplane.wire.workloads import Condition, StatusDetails, WorkloadFormatted
@@ -107,9 +107,6 @@ class Views:
         status = self.workload_status(workload)
         role = access.role_on(self._call.user, workload)
         full = role in access.READERS
-        runtime = workload.runtime
-        if artifact is not None:
-            runtime = effective_runtime(runtime, artifact.spec)
         owners = [
             person
             for user_id, held in workload.roles.items()
@@ -127,7 +124,7 @@ class Views:
             artifact=None if artifact is None else ArtifactSummary.of(artifact, self._family),
             endpoint=self.endpoint("workloads", workload.id),
             proton_id=workload.active_proton_id,
-            runtime=runtime_shape(runtime, self._family) if full else None,
+            runtime=self.runtime(workload) if full else None,
             traffic=TrafficShape.of(workload.traffic) if full else None,
             replacement=self.replacement(workload) if full else None,
             use_case_id=workload.use_case_id,
@@ -139,6 +136,18 @@ class Views:
             created_at=timestamp(workload.created_at),
             updated_at=timestamp(workload.updated_at),
         )
+
+    def runtime(self, workload: Workload) -> OldRuntimeShape | RuntimeShape:
+        """How a workload runs; the bundles are those of the proton that carries it."""
+        artifact = self._services.mirror.get(Artifact, workload.artifact_id)
+        runtime = workload.runtime
+        if artifact is not None:
+            runtime = effective_runtime(runtime, artifact.spec, self._services.offer())
+        active = self.active_proton(workload)
+        if active is not None and only_scaling_differs(active.runtime, runtime):
+            sized = msgspec.structs.replace(runtime.group(), bundles=active.runtime.group().bundles)
+            runtime = msgspec.structs.replace(runtime, container_groups=(sized,))
+        return runtime_shape(runtime, self._family)
 
     def replacement(self, workload: Workload) -> ReplacementFormatted | None:
         """A workload's replacement: under way, or the last one if it failed."""
@@ -262,5 +271,6 @@ def _details(status: Status) -> StatusDetails | None:
         ],
         reason=status.reason,
         wanted_replicas=status.wanted_replicas,
+        granted_replicas=status.granted_replicas,
         ready_replicas=status.ready_replicas,
     )

@@ -55,3 +55,12 @@ Cpu = Annotated[float | None, typer.Option(min=0.0, help="Cores per replica, fra
 Memory = Annotated[
     str | None, typer.Option(help="Memory per replica, for example 512MB. Default: no limit.")
 ]
+Bundle = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--bundle",
+        metavar="NAME",
+        help="Size of a replica, instead of --cpu and --memory; repeatable, the preferred one "
+        "first. GET /api/v2/mlops/compute/bundles lists them.",
+    ),
+]

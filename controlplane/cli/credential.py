@@ -208,7 +208,7 @@ def rekey(
     async def run() -> tuple[int, list[str]]:
         url = store_url(settings.store, directory)
         async with open_store(settings.store, url=url, data_dir=directory) as held:
-            return await _rekey(held, keys, keep_key=keep_key, forget=forget)
+            return await reseal(held, keys, keep_key=keep_key, forget=forget)
 
     try:
         count, lost = asyncio.run(run())
@@ -231,7 +231,7 @@ def rekey(
         )
 
 
-async def _rekey(
+async def reseal(
     store: Store, keys: KeyFile, *, keep_key: bool, forget: bool
 ) -> tuple[int, list[str]]:
     """Returns how many secrets were encrypted anew, and what could not be opened, and why."""

@@ -6,17 +6,20 @@ from typing import Annotated
 import typer
 
 from controlplane import __version__
-from controlplane.cli import artifact, credential, token, user, workload
+from controlplane.cli import artifact, credential, replays, token, user, workload
 from controlplane.cli.audit import audit
 from controlplane.cli.config import config
 from controlplane.cli.demo import demo
 from controlplane.cli.errors import CliError
 from controlplane.cli.explain import explain
 from controlplane.cli.invoke import invoke
+from controlplane.cli.knee import knee
 from controlplane.cli.login import login
 from controlplane.cli.logs import logs
 from controlplane.cli.output import print_error
+from controlplane.cli.replay import replay
 from controlplane.cli.roll import roll
+from controlplane.cli.size import size
 from controlplane.cli.stats import stats
 from controlplane.cli.top import top
 from controlplane.cli.traces import traces
@@ -65,6 +68,10 @@ app.command("logs")(logs)
 app.command("traces")(traces)
 app.command("top")(top)
 app.command("audit")(audit)
+app.command("size")(size)
+replays.add_to(app)
+app.command("knee")(knee)
+app.command("replay")(replay)
 
 
 def main() -> None:

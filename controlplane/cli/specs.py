@@ -28,6 +28,8 @@ class ContainerOptions:
     readiness: str | None = None
     cpu: float | None = None
     memory: str | None = None
+    bundles: Sequence[str] = ()
+    """Names of sizes, the preferred one first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,12 @@ def runtime_body(container: ContainerOptions, scaling: ScalingOptions) -> Json |
     allocation = {"cpu": container.cpu, "memory": container.memory}
     if given := {key: value for key, value in allocation.items() if value is not None}:
         group["containers"] = [{"name": "main", "resourceAllocation": given}]
+    if container.bundles:
+        if given:
+            raise usage(
+                "--bundle says the size already", "Leave out --cpu and --memory, or --bundle."
+            )
+        group["resourceBundles"] = list(container.bundles)
     return {"containerGroups": [group]} if len(group) > 1 else None
 
 

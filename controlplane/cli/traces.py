@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Final
 
+import httpx2
 import typer
 
 from controlplane.cli import options
@@ -13,6 +14,7 @@ from controlplane.cli.since import parse_since
 
 HEADERS: Final = ["TRACE", "BEGAN", "MS", "SPANS", "ERRORS", "ROOT"]
 _MAX_LINES: Final = 1000
+_MAX_SPANS: Final = 1000
 
 
 def traces(
@@ -66,7 +68,7 @@ def traces(
 
 
 def _show(api: Api, base: str, trace: str, *, as_json: bool) -> None:
-    found = api.call("GET", f"{base}/traces/{trace}/", query={"limit": 1000})
+    found = read_trace(api, f"{base}/traces/{trace}/")
     lines = fetch(api, f"{base}/logs/", {"traceId": trace}, limit=_MAX_LINES)
     if as_json:
         print_json(found | {"logs": lines})
@@ -81,6 +83,18 @@ def _show(api: Api, base: str, trace: str, *, as_json: bool) -> None:
         )
     for line in lines:
         say(f"  {line['timestamp']}  {line['level']:8}  {line['message']}")
+
+
+def read_trace(api: Api, path: str) -> Json:
+    """A trace with its first spans, which may come on several pages."""
+    found: Json = api.call("GET", path, query={"limit": _MAX_SPANS})
+    page = found
+    while page["next"] and len(found["spans"]) < _MAX_SPANS:
+        page = api.call("GET", path, query=dict(httpx2.URL(page["next"]).params))
+        found["spans"] += page["spans"]
+    if page["next"]:
+        warn(f"only the first {len(found['spans'])} of {found['totalCount']} spans are shown")
+    return found
 
 
 def tree(spans: list[Json]) -> list[tuple[int, Json]]:

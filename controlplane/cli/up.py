@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from controlplane import __version__, accounts
+from controlplane.catalogue import read_catalogue
 from controlplane.cli import options
 from controlplane.cli.children import Announce, Child, ProcessChild
 from controlplane.cli.datadir import DataDir, RunInfo, end_leftovers, read_run, start_time, unusable
@@ -31,7 +32,7 @@ from controlplane.cli.stores import open_store
 from controlplane.cli.supervisor import Rolls, Supervisor
 from controlplane.model.people import Credential
 from controlplane.model.sections import Settings
-from controlplane.model.settings import Value
+from controlplane.model.settings import SettingsError, Value
 from controlplane.sealing import key_path, make_key_file
 from controlplane.store.client import Store
 
@@ -122,6 +123,7 @@ def run_installation(settings: Settings, values: list[Value], *, announce: Annou
         CliError: Directory, ports or store cannot be used.
     """
     directory = data_directory(settings)
+    _check_catalogue(settings)
     wanted = wanted_ports(settings)
     if problem := clashes(wanted):
         raise CliError(problem, code=ExitCode.USAGE)
@@ -135,6 +137,14 @@ def run_installation(settings: Settings, values: list[Value], *, announce: Annou
                 return asyncio.run(run.serve())
             finally:
                 claimed.remove_run()
+
+
+def _check_catalogue(settings: Settings) -> None:
+    """What is wrong with a file that the API reads is said here, not in a log of it."""
+    try:
+        read_catalogue(settings.api.bundles_file)
+    except SettingsError as exc:
+        raise CliError(str(exc), code=ExitCode.USAGE) from exc
 
 
 class _Run:

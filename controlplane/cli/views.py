@@ -153,6 +153,7 @@ def _view(
             wanted_replicas=wanted,
             phases=[replica.shown_phase() for replica in own],
             errored=scale is not None and scale.errored,
+            interrupted=scale is not None and scale.interrupted,
             role=proton.role if proton else ProtonRole.ACTIVE,
         ),
         rate_per_s=rate,

@@ -42,6 +42,7 @@ def create(
     readiness: creating.Readiness = None,
     cpu: creating.Cpu = None,
     memory: creating.Memory = None,
+    bundle: creating.Bundle = None,
     min_replicas: Annotated[
         int | None, typer.Option("--min", min=0, help="Fewest replicas. Default: 0.")
     ] = None,
@@ -106,6 +107,7 @@ def create(
         readiness=readiness,
         cpu=cpu,
         memory=memory,
+        bundles=bundle or (),
     )
     scaling = ScalingOptions(
         min_replicas=min_replicas,
@@ -217,6 +219,11 @@ def get(
     say(describe(found))
 
 
+def _granted(details: Json) -> str:
+    granted = details.get("grantedReplicas")
+    return "" if granted is None else f", {granted} granted"
+
+
 def describe(workload: Json) -> str:
     """A workload as lines of text."""
     details = workload.get("statusDetails") or {}
@@ -227,7 +234,7 @@ def describe(workload: Json) -> str:
         (
             "replicas",
             f"{details.get('readyReplicas', 0)} ready, "
-            f"{_or_dash(details.get('wantedReplicas'))} wanted",
+            f"{_or_dash(details.get('wantedReplicas'))} wanted{_granted(details)}",
         ),
         ("reason", _or_dash(details.get("reason"))),
         ("importance", workload["importance"]),

@@ -24,6 +24,7 @@ import msgspec
 from controlplane.lifecycle.artifacts import LOCKED
 from controlplane.lifecycle.plans import Held, Plan, RuleError, Save, Stamp, StateError, UnfitError
 from controlplane.lifecycle.rules import (
+    InferenceError,
     Limits,
     check_metrics,
     check_replicas,
@@ -124,7 +125,7 @@ def change_settings(
         check_runtime(proton.spec, runtime)
         check_metrics(present.artifact.record, runtime)
         check_replicas(runtime, limits)
-        effective = effective_runtime(runtime, proton.spec)
+        effective = _sized_as(proton.runtime, effective_runtime(runtime, proton.spec, limits.offer))
         if (
             effective != proton.runtime
             and present.state is not ProtonState.ERRORED
@@ -169,13 +170,19 @@ def _begin(
     workload, version = present.workload
     artifact = wanted.artifact.record
     runtime = workload.runtime if wanted.runtime is None else wanted.runtime
-    check_startable(artifact, runtime, limits=limits, others=others, workload_id=workload.id)
+    try:
+        check_startable(artifact, runtime, limits=limits, others=others, workload_id=workload.id)
+    except InferenceError as exc:
+        if present.proton is None or workload.desired is Desired.STOPPED:
+            raise
+        return _unsized(present, wanted, runtime, str(exc), origin=origin, stamp=stamp)
     if present.proton is None or workload.desired is Desired.STOPPED:
         return _start(present, wanted, runtime, origin=origin, limits=limits, stamp=stamp)
     candidate_id = stamp.new_id()
     proton = new_proton(
         msgspec.structs.replace(workload, active_proton_id=candidate_id, runtime=runtime),
         artifact,
+        limits=limits,
         stamp=stamp,
     )
     group = proton.runtime.group()
@@ -187,7 +194,9 @@ def _begin(
         least_replicas=enough(group, active_ready=active_ready, share=first),
     )
     replacement = msgspec.structs.replace(
-        _replacement(present, wanted, runtime, origin=origin, stamp=stamp),
+        _replacement(
+            present, wanted, _sized_as(proton.runtime, runtime), origin=origin, stamp=stamp
+        ),
         candidate_proton_id=candidate_id,
     )
     changed = msgspec.structs.replace(workload, replacement=replacement, updated_at=stamp.now_s)
@@ -213,12 +222,36 @@ def _start(
 ) -> Plan[Workload]:
     """A workload that does not run has nothing to roll over: it starts with what is wanted."""
     kind = EventType.SETTINGS_CHANGED if origin == "settings" else EventType.WORKLOAD_STARTED
-    begun = _replacement(present, wanted, runtime, origin=origin, stamp=stamp)
+    sizes = effective_runtime(runtime, wanted.artifact.record.spec, limits.offer)
+    begun = _replacement(present, wanted, _sized_as(sizes, runtime), origin=origin, stamp=stamp)
     plan = run_again(
         replace(present, artifact=wanted.artifact), runtime, limits=limits, kind=kind, stamp=stamp
     )
     return _completed(
         plan, begun, stamp=stamp, message="Nothing ran: the workload was started with it."
+    )
+
+
+def _unsized(
+    present: Present, wanted: Wanted, runtime: Runtime, message: str, *, origin: str, stamp: Stamp
+) -> Plan[Workload]:
+    """No bundle fits what a running workload shall become: the contract has the replacement fail.
+
+    Nothing else changes; the old proton serves on with the old settings.
+    """
+    workload, version = present.workload
+    failed = msgspec.structs.replace(
+        _replacement(present, wanted, runtime, origin=origin, stamp=stamp),
+        status=ReplacementStatus.ERRORED,
+        ended_at=stamp.now_s,
+        message=message,
+    )
+    shown = msgspec.structs.replace(workload, replacement=failed, updated_at=stamp.now_s)
+    return Plan(
+        subject=shown,
+        writes=(Save(record=shown, expected=version),),
+        events=(stamp.event(workload.id, EventType.REPLACEMENT_ERRORED, **details(failed)),),
+        history=(failed,),
     )
 
 
@@ -229,7 +262,11 @@ def _in_place(
     running = msgspec.structs.replace(held.record, runtime=effective, updated_at=stamp.now_s)
     changed = msgspec.structs.replace(workload, runtime=runtime, updated_at=stamp.now_s)
     begun = _replacement(
-        present, Wanted(artifact=present.artifact), runtime, origin="settings", stamp=stamp
+        present,
+        Wanted(artifact=present.artifact),
+        _sized_as(effective, runtime),
+        origin="settings",
+        stamp=stamp,
     )
     plan = Plan(
         subject=changed,
@@ -242,6 +279,14 @@ def _in_place(
     return _completed(
         plan, begun, stamp=stamp, message="Only scaling differs: changed in place, no restart."
     )
+
+
+def _sized_as(sizes: Runtime, runtime: Runtime) -> Runtime:
+    """A runtime at the sizes of another one, whatever the catalogue says by now."""
+    if not runtime.container_groups:
+        return runtime
+    group = msgspec.structs.replace(runtime.group(), bundles=sizes.group().bundles)
+    return msgspec.structs.replace(runtime, container_groups=(group,))
 
 
 def _replacement(

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from controlplane.lifecycle.artifacts import DRAFT
-from controlplane.lifecycle.plans import Held, Plan, Remove, Save, Stamp
+from controlplane.lifecycle.plans import Held, Plan, Save, Stamp
+from controlplane.lifecycle.underway import end_at_once, endings
 from controlplane.model.artifacts import Artifact, Repository
 from controlplane.model.events import EventType
 from controlplane.model.states import Desired
@@ -78,6 +79,8 @@ def remove_workload(
 ) -> Plan[Workload]:
     """Soft delete: the URL stops at once, replicas drain and end, the artifact stays.
 
+    A replacement that is under way ends with it: the history says how far it came.
+
     Args:
         workload: The one to remove.
         protons: All of its protons.
@@ -85,8 +88,12 @@ def remove_workload(
         stamp: Who, when.
         details: What the journal says besides.
     """
+    record = workload.record
+    ended, removed, history = end_at_once(
+        record, protons, why="the workload was removed", stamp=stamp
+    )
     gone = msgspec.structs.replace(
-        workload.record,
+        ended,
         desired=Desired.STOPPED,
         active_proton_id=None,
         replacement=None,
@@ -95,11 +102,12 @@ def remove_workload(
     )
     return Plan(
         subject=gone,
-        writes=(
-            Save(record=gone, expected=workload.version),
-            *(Remove(kind=Proton, id=p.record.id, expected=p.version) for p in protons),
+        writes=(Save(record=gone, expected=workload.version), *removed),
+        events=(
+            *endings(record.replacement, history, stamp=stamp),
+            stamp.event(gone.id, kind, **details),
         ),
-        events=(stamp.event(gone.id, kind, **details),),
+        history=history,
     )
 
 

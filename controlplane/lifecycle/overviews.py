@@ -1,6 +1,5 @@
 """Many workloads at once, from their summaries: rows of lists, and totals with their trends."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,22 +67,36 @@ class Compared:
     under_way: int
 
 
-def compared(summaries: Iterable[Summary], *, now_s: float) -> Compared:
-    """Workloads together."""
-    hour, elapsed_s = divmod(now_s, LENGTH_S[Level.HOUR])
-    first = int(hour) - WINDOW_HOURS + 1
-    now = before = last = Tally()
-    load = 0
-    for summary in summaries:
-        load += under_way(summary, now_s=now_s)
+class Totals:
+    """Adds up workloads one by one: there may be thousands, and a caller may pause in between."""
+
+    def __init__(self, *, now_s: float) -> None:
+        """Begin with none.
+
+        Args:
+            now_s: Epoch seconds.
+        """
+        hour, self._elapsed_s = divmod(now_s, LENGTH_S[Level.HOUR])
+        self._first = int(hour) - WINDOW_HOURS + 1
+        self._now_s = now_s
+        self._now = self._before = self._last = Tally()
+        self._load = 0
+
+    def add(self, summary: Summary) -> None:
+        """One more workload."""
+        self._load += under_way(summary, now_s=self._now_s)
         for index, tally in summary.hours.items():
-            if index >= first:
-                now += tally
-            elif index == first - 1:
-                last += tally
-            elif index >= first - WINDOW_HOURS:
-                before += tally
-    return Compared(now, before + _part(last, elapsed_s / LENGTH_S[Level.HOUR]), load)
+            if index >= self._first:
+                self._now += tally
+            elif index == self._first - 1:
+                self._last += tally
+            elif index >= self._first - WINDOW_HOURS:
+                self._before += tally
+
+    def compared(self) -> Compared:
+        """All of them together."""
+        part = _part(self._last, self._elapsed_s / LENGTH_S[Level.HOUR])
+        return Compared(self._now, self._before + part, self._load)
 
 
 def _part(tally: Tally, of_it: float) -> Tally:

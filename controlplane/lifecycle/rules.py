@@ -12,6 +12,14 @@ from controlplane.lifecycle.plans import ForbiddenError, StateError, UnfitError
 from controlplane.lifecycle.underway import artifacts_in_use
 from controlplane.model.artifacts import Artifact, ArtifactSpec
 from controlplane.model.people import Credential
+from controlplane.model.sizing import (
+    INFERENCE_ERROR,
+    NO_OFFER,
+    Misfit,
+    NoBundle,
+    Offer,
+    resolve,
+)
 from controlplane.model.states import Desired
 from controlplane.model.workloads import ContainerResources, GroupRuntime, Runtime, Workload
 
@@ -39,6 +47,12 @@ class Limits:
     """All credentials, by id."""
     draft_ttl_s: float = 0
     """How long a workload on a draft lives after its last start."""
+    offer: Offer = NO_OFFER
+    """Bundles and nodes."""
+
+
+class InferenceError(UnfitError):
+    """No bundle of the catalogue has what the allocations ask for."""
 
 
 def check_startable(
@@ -59,8 +73,9 @@ def check_startable(
         workload_id: The one to start; None while it is created.
 
     Raises:
-        UnfitError: The artifact is incomplete, credentials that it needs are not there, or the
-            runtime does not fit it.
+        UnfitError: The artifact is incomplete, credentials that it needs are not there, the
+            runtime does not fit it, or names bundles that there are not.
+        InferenceError: No bundle has what it asks for.
         ForbiddenError: A limit would be broken.
         StateError: The artifact is a draft that backs another running workload.
     """
@@ -69,6 +84,7 @@ def check_startable(
     check_runtime(artifact.spec, runtime)
     check_metrics(artifact, runtime)
     check_replicas(runtime, limits)
+    check_bundles(artifact.spec, runtime, limits.offer)
     running = [w for w in others if w.id != workload_id and w.desired is Desired.RUNNING]
     if limits.concurrent_workloads and len(running) >= limits.concurrent_workloads:
         raise ForbiddenError(
@@ -126,7 +142,8 @@ def check_metrics(artifact: Artifact, runtime: Runtime) -> None:
     autoscaling = runtime.group().autoscaling
     if artifact.type == NIM or autoscaling is None:
         return
-    for policy in autoscaling.policies:
+    shadow = autoscaling.shadow
+    for policy in (*autoscaling.policies, *(shadow.policies if shadow is not None else ())):
         if policy.metric not in METRICS:
             raise UnfitError(
                 f"scalingMetric {policy.metric!r} is for artifacts of type nim only, and this one"
@@ -145,7 +162,7 @@ def check_replicas(runtime: Runtime, limits: Limits) -> None:
     group = runtime.group()
     asked = group.replica_count or 1
     if group.autoscaling is not None and group.autoscaling.enabled:
-        asked = group.autoscaling.max_replicas
+        asked = group.autoscaling.most()
     if asked > limits.workload_replicas:
         raise ForbiddenError(
             f"Requested replicas ({asked}) exceeds the maximum allowed"
@@ -153,13 +170,36 @@ def check_replicas(runtime: Runtime, limits: Limits) -> None:
         )
 
 
-def effective_runtime(runtime: Runtime, spec: ArtifactSpec) -> Runtime:
+def check_bundles(spec: ArtifactSpec, runtime: Runtime, offer: Offer) -> None:
+    """That the catalogue has the bundles which a runtime names, or one that fits what it states.
+
+    Raises:
+        UnfitError: It names one that there is not; the text says which there are.
+        InferenceError: None has what its allocations ask for; the text names the reason.
+    """
+    found = resolve(_spoken_group(runtime, spec), offer)
+    if isinstance(found, Misfit):
+        if found.reason in {NoBundle.UNKNOWN, NoBundle.NOT_FOR_WORKLOADS}:
+            raise UnfitError(f"resourceBundles: {found.sentence}")
+        raise InferenceError(f"{INFERENCE_ERROR} ({found.reason}): {found.sentence}")
+
+
+def effective_runtime(runtime: Runtime, spec: ArtifactSpec, offer: Offer = NO_OFFER) -> Runtime:
     """A runtime with everything said that a proton needs.
 
     One group, named as the artifact's; a replica count where nothing scales by itself (1, the
-    contract's default); and the sizes that old artifacts state inside their containers, where
-    the runtime does not state its own.
+    contract's default); the sizes that old artifacts state inside their containers, where the
+    runtime does not state its own; and the bundles that the catalogue has for it.
     """
+    group = _spoken_group(runtime, spec)
+    found = resolve(group, offer)
+    # What was started before the catalogue changed is still shown; `check_bundles` refuses starts.
+    return msgspec.structs.replace(
+        runtime, container_groups=(group if isinstance(found, Misfit) else found,)
+    )
+
+
+def _spoken_group(runtime: Runtime, spec: ArtifactSpec) -> GroupRuntime:
     known = spec.container_groups[0] if spec.container_groups else None
     group = runtime.container_groups[0] if runtime.container_groups else None
     if group is None:
@@ -174,16 +214,19 @@ def effective_runtime(runtime: Runtime, spec: ArtifactSpec) -> Runtime:
             if container.resources is not None
         )
         group = msgspec.structs.replace(group, containers=stated)
-    return msgspec.structs.replace(runtime, container_groups=(group,))
+    return group
 
 
 def only_scaling_differs(old: Runtime, new: Runtime) -> bool:
-    """Whether two runtimes differ at most in counts, autoscaling and concurrency limits."""
+    """Whether two runtimes differ at most in counts, autoscaling and concurrency limits.
+
+    A catalogue that has changed since is no difference: new sizes come with new replicas.
+    """
     return _without_scaling(old) == _without_scaling(new)
 
 
 def _without_scaling(runtime: Runtime) -> Runtime:
     group = msgspec.structs.replace(
-        runtime.group(), replica_count=None, autoscaling=None, concurrency_limit=None
+        runtime.group(), replica_count=None, autoscaling=None, concurrency_limit=None, bundles=()
     )
     return msgspec.structs.replace(runtime, container_groups=(group,))

@@ -18,6 +18,8 @@ class Status:
     reason: str | None = None
     """The last scaling decision's reason."""
     wanted_replicas: int | None = None
+    granted_replicas: int | None = None
+    """What capacity arbitration left of it; None: all."""
     ready_replicas: int = 0
     running_since: float | None = None
     updated_at: float | None = None
@@ -42,6 +44,7 @@ def proton_status(proton: Proton, *, scale: Scale | None, replicas: Collection[R
         wanted_replicas=None if scale is None else scale.wanted_replicas,
         phases=[replica.shown_phase() for replica in replicas],
         errored=scale is not None and scale.errored,
+        interrupted=scale is not None and scale.interrupted,
         role=proton.role,
     )
     ready = [r for r in replicas if r.phase is ReplicaPhase.READY]
@@ -62,6 +65,7 @@ def proton_status(proton: Proton, *, scale: Scale | None, replicas: Collection[R
         log_tail=log_tail,
         reason=None if scale is None else scale.reason,
         wanted_replicas=None if scale is None else scale.wanted_replicas,
+        granted_replicas=None if scale is None else scale.granted_replicas,
         ready_replicas=len(ready),
         running_since=min(starts, default=None),
         updated_at=max(moments, default=None),

@@ -12,8 +12,9 @@ import msgspec
 
 from controlplane.lifecycle.plans import Held, Remove, Stamp
 from controlplane.lifecycle.weights import Judgement
+from controlplane.model.events import EventType
 from controlplane.model.states import ReplacementStatus
-from controlplane.model.workloads import GroupRuntime, Proton, Replacement, Workload
+from controlplane.model.workloads import Event, GroupRuntime, Proton, Replacement, Workload
 
 _ENDED: Final = frozenset({ReplacementStatus.COMPLETED, ReplacementStatus.ERRORED})
 
@@ -129,14 +130,15 @@ def details(
     }
 
 
-def end_with_stop(
-    workload: Workload, beside: Sequence[Held[Proton]], *, stamp: Stamp
+def end_at_once(
+    workload: Workload, beside: Sequence[Held[Proton]], *, why: str, stamp: Stamp
 ) -> tuple[Workload, tuple[Remove, ...], tuple[Replacement, ...]]:
-    """What becomes of a replacement when its workload is stopped: it is over at once.
+    """What becomes of a replacement when its workload is stopped or deleted: it is over.
 
     Args:
         workload: As it will be otherwise.
         beside: Its protons besides the active one.
+        why: What ends it, such as "the workload was stopped".
         stamp: Who, when.
 
     Returns:
@@ -159,8 +161,31 @@ def end_with_stop(
         updated_at=stamp.now_s,
         ended_at=stamp.now_s,
         deleted_at=replacement.deleted_at if decided else stamp.now_s,
-        message=replacement.message if decided else "Cancelled: the workload was stopped.",
+        message=replacement.message if decided else f"Cancelled: {why}.",
     )
     if ended.status is ReplacementStatus.ERRORED and ended.deleted_at is None:
         return msgspec.structs.replace(workload, replacement=ended), removed, (ended,)
     return freed, removed, (ended,)
+
+
+def endings(
+    before: Replacement | None, ended: Sequence[Replacement], *, stamp: Stamp
+) -> tuple[Event, ...]:
+    """What the journal says of a replacement that `end_at_once` has ended.
+
+    Args:
+        before: As it was; one whose cancel was told already has no second event.
+        ended: The entry of the history.
+        stamp: Who, when.
+    """
+    told = []
+    for replacement in ended:
+        kind = EventType.REPLACEMENT_CANCELLED
+        if replacement.status is ReplacementStatus.COMPLETED:
+            kind = EventType.REPLACEMENT_COMPLETED
+        elif replacement.deleted_at is None:
+            kind = EventType.REPLACEMENT_ERRORED
+        elif before is not None and before.deleted_at is not None:
+            continue
+        told.append(stamp.event(replacement.workload_id, kind, **details(replacement)))
+    return tuple(told)

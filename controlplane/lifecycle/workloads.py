@@ -20,8 +20,7 @@ from controlplane.lifecycle.expiry import expiry, remove_workload
 from controlplane.lifecycle.plans import Held, Plan, Remove, Save, Stamp, StateError
 from controlplane.lifecycle.rules import Limits, check_startable, effective_runtime
 from controlplane.lifecycle.tags import tagged
-from controlplane.lifecycle.underway import details as replacement_details
-from controlplane.lifecycle.underway import end_with_stop
+from controlplane.lifecycle.underway import end_at_once, endings
 from controlplane.model.artifacts import Artifact
 from controlplane.model.events import EventType
 from controlplane.model.states import (
@@ -30,10 +29,9 @@ from controlplane.model.states import (
     Importance,
     ProtonRole,
     ProtonState,
-    ReplacementStatus,
 )
 from controlplane.model.traffic import NOTHING_SET, Traffic
-from controlplane.model.workloads import Deployment, Proton, Replacement, Runtime, Workload
+from controlplane.model.workloads import Deployment, Proton, Runtime, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +113,7 @@ def create_workload(
         created_at=stamp.now_s,
         updated_at=stamp.now_s,
     )
-    proton = new_proton(workload, what, stamp=stamp)
+    proton = new_proton(workload, what, limits=limits, stamp=stamp)
     return Plan(
         subject=workload,
         writes=(
@@ -171,9 +169,10 @@ def stop_workload(present: Present, *, stamp: Stamp) -> Plan[Workload]:
     workload, version = present.workload
     if workload.desired is Desired.STOPPED:
         return Plan(subject=workload)
-    stopped, removed, history = end_with_stop(
+    stopped, removed, history = end_at_once(
         msgspec.structs.replace(workload, desired=Desired.STOPPED, updated_at=stamp.now_s),
         present.beside,
+        why="the workload was stopped",
         stamp=stamp,
     )
     writes: list[Save | Remove] = [Save(record=stopped, expected=version), *removed]
@@ -184,28 +183,13 @@ def stop_workload(present: Present, *, stamp: Stamp) -> Plan[Workload]:
         )
         writes.append(Save(record=proton, expected=present.proton.version))
         details["protonId"] = proton.id
-    ended = [
-        stamp.event(workload.id, kind, **replacement_details(r))
-        for r in history
-        if (kind := _ending(workload.replacement, r)) is not None
-    ]
+    ended = endings(workload.replacement, history, stamp=stamp)
     return Plan(
         subject=stopped,
         writes=tuple(writes),
         events=(*ended, stamp.event(workload.id, EventType.WORKLOAD_STOPPED, **details)),
         history=history,
     )
-
-
-def _ending(before: Replacement | None, ended: Replacement) -> EventType | None:
-    """What the journal says of a replacement that a stop ends; None: its cancel is told."""
-    if ended.status is ReplacementStatus.COMPLETED:
-        return EventType.REPLACEMENT_COMPLETED
-    if ended.deleted_at is None:
-        return EventType.REPLACEMENT_ERRORED
-    if before is not None and before.deleted_at is not None:
-        return None
-    return EventType.REPLACEMENT_CANCELLED
 
 
 def edit_workload(present: Present, edit: WorkloadEdit, *, stamp: Stamp) -> Plan[Workload]:
@@ -275,7 +259,7 @@ def run_again(
         expiry_told=False,
         updated_at=stamp.now_s,
     )
-    proton = new_proton(started, present.artifact.record, stamp=stamp)
+    proton = new_proton(started, present.artifact.record, limits=limits, stamp=stamp)
     writes: list[Save | Remove] = [
         Save(record=started, expected=version),
         Save(record=proton, expected=0),
@@ -295,7 +279,7 @@ def run_again(
     )
 
 
-def new_proton(workload: Workload, artifact: Artifact, *, stamp: Stamp) -> Proton:
+def new_proton(workload: Workload, artifact: Artifact, *, limits: Limits, stamp: Stamp) -> Proton:
     """A proton of a workload, with the artifact as it is now."""
     return Proton(
         id=workload.active_proton_id or stamp.new_id(),
@@ -304,7 +288,7 @@ def new_proton(workload: Workload, artifact: Artifact, *, stamp: Stamp) -> Proto
         name=workload.name,
         role=ProtonRole.ACTIVE,
         spec=artifact.spec,
-        runtime=effective_runtime(workload.runtime, artifact.spec),
+        runtime=effective_runtime(workload.runtime, artifact.spec, limits.offer),
         importance=workload.importance,
         creator_id=stamp.actor_id,
         created_at=stamp.now_s,

@@ -43,5 +43,11 @@ class EventType(StrEnum):
 
     SCALED_FROM_ZERO = "Scaled From Zero"
     SCALED_TO_ZERO = "Scaled To Zero"
+    PANIC_ENTERED = "Panic Entered"
+    PANIC_LEFT = "Panic Left"
+    MAXIMUM_REACHED = "Maximum Reached"
+    CAPACITY_REFUSED = "Capacity Refused"
+    CAPACITY_GRANTED = "Capacity Granted"
+    REPLICAS_PREEMPTED = "Replicas Preempted"
     PROTON_ERRORED = "Proton Errored"
     PROTON_RECOVERED = "Proton Recovered"

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from controlplane.model.decisions import Decision, Reason
+from controlplane.model.grants import Grant
 
 REASONS: Final[Mapping[Reason, str]] = {
     Reason.ON_TARGET: "this is what the load needs",
@@ -16,11 +17,16 @@ REASONS: Final[Mapping[Reason, str]] = {
     Reason.COOLDOWN: "there is nothing to do, but the cooldown before zero still runs",
     Reason.PANIC: "the short window shows a burst: grow at once, never shrink",
     Reason.AT_MIN: "the load needs fewer, but the owner's smallest count holds",
+    Reason.FORECAST: "more is expected soon, and replicas take their time to start",
     Reason.AT_MAX: "the load needs more, but the owner's largest count holds",
     Reason.SCALE_UP_LIMITED: "the load needs more, but growth per step is limited",
     Reason.SCALE_DOWN_LIMITED: "the load needs fewer, but shrinking per step is limited",
     Reason.STABILISING: "a higher need within the stabilisation window still holds",
     Reason.NO_DATA: "no gateway has reported lately: silence is not idleness, so it stays",
+    Reason.LOW_QUALITY: "what is known of the load is too thin, too old or contradictory to shrink",
+    Reason.MIN_RUN_TIME: "the load needs fewer, but replicas run for a while once they are started",
+    Reason.SCHEDULED: "the load needs fewer, but a schedule's smallest count holds",
+    Reason.CAPACITY: "there is not enough capacity for all of it",
     Reason.FIXED: "the owner asked for a fixed number",
     Reason.STOPPED: "the owner stopped it",
     Reason.ERRORED: "its replicas do not come up; see its status for what to do",
@@ -35,9 +41,21 @@ _INPUT_NAMES: Final[Mapping[str, str]] = {
     "mean_panic": "mean load of the short window",
     "demand": "demand now",
     "ready": "ready",
-    "pending": "starting",
+    "pending": "not serving yet",
+    "unplaced": "without a place",
+    "preparing": "being prepared",
+    "pulling": "pulling their image",
+    "starting": "starting",
+    "unready": "failing their readiness check",
+    "crashing": "crashing",
+    "displaced": "displaced",
+    "lost": "on silent nodes",
     "coverage_ratio": "share of the window reported",
+    "report_age_s": "seconds since the last report",
+    "running": "in flight by the replicas' own count",
     "idle_s": "seconds idle",
+    "streams": "open streams",
+    "active_streams": "of them active",
     "hourly": "requests in the last hour",
     "cpu_percent": "CPU %",
 }
@@ -84,6 +102,8 @@ def render(decision: Decision, *, workload_name: str, zone: tzinfo) -> str:
     ]
     if decision.steps:
         lines += ["", *_steps_table(decision)]
+    if decision.grant is not None:
+        lines += ["", *_capacity(decision.grant, at=decision.at, zone=zone)]
     if seen := _seen(decision.inputs):
         lines += ["", f"seen:  {seen}"]
     if decision.next:
@@ -97,6 +117,30 @@ def _steps_table(decision: Decision) -> list[str]:
     names = max(len(name) for name, _, _ in rows)
     values = max(len(value) for _, value, _ in rows)
     return [f"  {name:<{names}}  {value:>{values}}  {note}".rstrip() for name, value, note in rows]
+
+
+def _capacity(grant: Grant, *, at: float, zone: tzinfo) -> list[str]:
+    """Who waits for whom, with moments."""
+
+    def clock(moment: float) -> str:
+        return datetime.fromtimestamp(moment, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+    waits = (
+        f"waits: since {clock(grant.since)}, last asked {clock(at)}, "
+        f"{grant.position}. of {grant.line} in line"
+    )
+    if grant.until is not None:
+        waits += f", until {clock(grant.until)} at least"
+    lines = [f"runs:  {grant.granted} may, for the rest there is no capacity ({grant.refusal})"]
+    lines += [waits]
+    lines += [
+        f"has it: workload {holder.workload_id} ({holder.importance}), {count(holder.replicas)} "
+        f"since {clock(holder.since)}"
+        for holder in grant.holders
+    ]
+    if grant.gave_way_to is not None:
+        lines.append(f"gave way to: workload {grant.gave_way_to}")
+    return lines
 
 
 def _seen(inputs: Mapping[str, float | None]) -> str:

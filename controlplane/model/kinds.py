@@ -19,6 +19,7 @@ class Kind(StrEnum):
     REPLICA = "replica"
     SCALE = "scale"
     CREDENTIAL = "credential"
+    NODE = "node"
 
 
 class Tag(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -4,27 +4,37 @@ Cumulative values with a worker's instance id stay exact under late, lost or dou
 the average load over a window is a difference of integrals divided by a difference of clocks.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 
-class ProtonLoad(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProtonNumbers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Of one proton's counters in one worker, those that its count of replicas is decided by.
+
+    The other half of a report is larger, and read by those who need it.
+    """
+
+    started: int = 0
+    finished: dict[str, int] = {}
+    """By class: `1xx` (upgraded), `2xx` .. `5xx`, `refused` (answered by the gateway itself),
+    `aborted` (client or replica vanished after the response had begun, or before any)."""
+    in_flight: int = 0
+    queued: int = 0
+    load_seconds: float = 0.0
+    """Integral of (queued + in flight) over time up to the report's `clock_s`."""
+    queued_seconds: float = 0.0
+
+
+class ProtonLoad(ProtonNumbers, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One proton's counters in one worker since the worker started.
 
     Always true: `started == sum(finished) + in_flight + queued`.
     """
 
     workload_id: str
-    started: int = 0
-    finished: dict[str, int] = {}
-    """By class: `1xx` (upgraded), `2xx` .. `5xx`, `refused` (answered by the gateway itself),
-    `aborted` (client or replica vanished after the response had begun, or before any)."""
     refused_user: int = 0
     """Of `refused`: with a 4xx, for the caller's sake (quotas, bodies that are too large)."""
-    in_flight: int = 0
-    queued: int = 0
-    load_seconds: float = 0.0
-    """Integral of (queued + in flight) over time up to the report's `clock_s`."""
-    queued_seconds: float = 0.0
     cold_starts: int = 0
     """Requests that waited because no replica was ready."""
     bytes_in: int = 0
@@ -38,22 +48,48 @@ class ProtonLoad(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Epoch minute to requests started in it by this worker: the last 61 minutes at most."""
 
 
-class LoadReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One worker's whole state at one moment."""
+class OpenStreams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Tunnels (WebSockets and the like) that are open: requests that do not end by themselves."""
+
+    open: int
+    active: int = 0
+    """Of them, with bytes either way in the last `ACTIVE_S`."""
+    silent_s: float = 0.0
+    """For how long nothing has moved in the one that has been silent for longest."""
+    client: str = ""
+    """Who opened that one: an address, or `unix`."""
+    protocol: str = ""
+    """What they speak, in lower case, as their requests named it; empty: not all the same."""
+
+
+ACTIVE_S = 10.0
+"""A stream without a byte for longer is merely open."""
+
+
+class WorkerNumbers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of one worker's report, what replicas are decided by."""
 
     worker_id: str
     """Unique per process start: a restarted worker is another worker."""
-    sent_at: float
-    """Wall clock, epoch seconds."""
     clock_s: float
     """The worker's monotonic clock at the moment of the integrals."""
     revision: int
     """The store revision this worker's routes reflect: proof that it knows who is draining."""
     draining: bool = False
     """The worker is shutting down."""
-    protons: dict[str, ProtonLoad] = {}
+    protons: Mapping[str, ProtonNumbers] = {}
     endpoints: dict[str, int] = {}
     """Replica id to requests in flight from this worker; zeros are left out."""
+    streams: dict[str, OpenStreams] = {}
+    """Replica id to the tunnels among those requests; a worker of an older version says nothing."""
+
+
+class LoadReport(WorkerNumbers, frozen=True, kw_only=True, omit_defaults=True):
+    """One worker's whole state at one moment."""
+
+    sent_at: float
+    """Wall clock, epoch seconds."""
+    protons: Mapping[str, ProtonLoad] = {}
 
 
 class UsageNews(msgspec.Struct, frozen=True, array_like=True):

@@ -82,8 +82,12 @@ class ApiSettings:
     """Limit of running workloads; 0: none."""
     max_workload_replicas: int = 0
     """Limit of replicas of one workload; 0: none."""
+    bundles_file: str | None = None
+    """YAML catalogue of the sizes that replicas may have; empty: built-in examples
+    (`controlplane/catalogue.yaml`)."""
     audit_kept: int = 10_000
-    """Lines of the audit journal; older ones are forgotten. A line has a few hundred bytes."""
+    """Lines that the audit holds: a number, not a time. Older ones are forgotten here; the logs of
+    the processes have every line. A line has a few hundred bytes of the store's memory."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
@@ -305,14 +309,65 @@ class AutoscalerSettings:
     """Most growth in one decision, as a multiple of the ready replicas."""
     max_scale_down_rate: float = 2.0
     """Most shrinking in one decision: never below ready replicas divided by this."""
+    max_scale_up_replicas: int = 0
+    """Most replicas more than the lowest count of the last `scale_limit_period_s`, not counting
+    those that wake from zero; 0: no limit."""
+    max_scale_down_replicas: int = 0
+    """Most replicas fewer than the highest count of the last `scale_limit_period_s`, except to
+    zero; 0: no limit."""
+    scale_limit_period_s: float = 60.0
+    """What `max_scale_up_replicas` and `max_scale_down_replicas` are counted over."""
+    scale_up_delay_s: float = 0.0
+    """A higher wish must have held this long before it counts, a burst's too; not from zero
+    (the HPA's `scaleUp.stabilizationWindowSeconds`)."""
     scale_down_delay_s: float = 0.0
-    """A lower wish must have held this long before it counts."""
+    """A lower wish must have held this long before it counts (Knative's scale-down-delay, the
+    HPA's `scaleDown.stabilizationWindowSeconds`)."""
+    stabilization_window_s: float | None = None
+    """For this long after the present count was wanted, one replica less is taken for noise; empty:
+    the stable window, 0: never."""
+    activation_scale: int = 1
+    """Fewest replicas while any are wanted, with a minimum of 0 (Knative's activation-scale)."""
+    min_run_time_s: float = 0.0
+    """A replica that became ready less than this ago (or that was made less than this ago, if it
+    is not ready yet) is not taken away, unless the maximum asks for it."""
+    schedule_lead_s: float = 30.0
+    """How long before a schedule begins its replicas are started, where the proton's own cold
+    starts (their 90th percentile) are not known yet."""
     cooldown_s: float = 300.0
     """Idle time before zero, where the workload does not say (`cooldownPeriodMinutes`)."""
+    tolerance_ratio: float = 0.0
+    """Metrics of requests: no change while within this of the target, unless requests wait."""
     cpu_tolerance_ratio: float = 0.1
     """CPU policy: no change while within this of the target (the HPA's tolerance)."""
     report_max_age_s: float = 5.0
     """Load reports older than this do not count; without any, nothing shrinks."""
+    quality_coverage_ratio: float = 1.0
+    """Nothing shrinks while less than this of the gateway workers and of the window is known."""
+    quality_age_s: float = 3.0
+    """Nothing shrinks while a gateway worker's last report is older than this."""
+    quality_disagreement_ratio: float = 0.5
+    """Nothing shrinks while gateways and replicas count requests in flight that differ by more
+    than this share of the larger number; 1: they may."""
+    scrape_interval_s: float = 5.0
+    """How often replicas are asked for their metrics page, where a policy needs a metric of it."""
+    scrape_timeout_s: float = 2.0
+    """How long one replica may take to send its page (1 MiB at most)."""
+    scrape_paths: str = "/metrics, /v1/metrics"
+    """Where the page is, on the port that serves requests; the next path is tried after a 404."""
+    inventory_file: str | None = None
+    """YAML list of nodes with their CPUs, memory and GPUs, in place of what this machine has; see
+    autoscaler/README.md."""
+    arbitrate_gpus: str = "known"
+    """`known`: replicas get GPUs of their own where any are known, by NVML or `inventory_file`;
+    `always`: a workload that asks for a GPU where none is known is refused."""
+    arbitrate_cpu_memory: bool = False
+    """Whether CPU and memory that workloads ask for are shared out exactly, too, instead of letting
+    them add up to more than there is."""
+    preemption_min_run_s: float = 60.0
+    """A replica need not give way to a more important workload before it has run this long."""
+    preemption_pause_s: float = 30.0
+    """After giving way, a workload gets nothing beyond its minimum for this long."""
     drain_timeout_s: float = 60.0
     """How long a replica chosen for removal may finish its requests."""
     stop_grace_s: float = 10.0
@@ -344,9 +399,21 @@ class AutoscalerSettings:
             panic_window_ratio=self.panic_window_ratio,
             lease_ttl_s=self.lease_ttl_s,
             crash_limit=self.crash_limit,
+            scrape_interval_s=self.scrape_interval_s,
+            scrape_timeout_s=self.scrape_timeout_s,
+            scale_limit_period_s=self.scale_limit_period_s,
+            activation_scale=self.activation_scale,
+            quality_age_s=self.quality_age_s,
+        )
+        _ratio(
+            tolerance_ratio=self.tolerance_ratio,
+            quality_coverage_ratio=self.quality_coverage_ratio,
+            quality_disagreement_ratio=self.quality_disagreement_ratio,
         )
         if self.max_scale_up_rate <= 1 or self.max_scale_down_rate <= 1:
             raise ValueError("max_scale_up_rate and max_scale_down_rate must be greater than 1")
+        if self.arbitrate_gpus not in {"known", "always"}:
+            raise ValueError(f"arbitrate_gpus must be known or always, not {self.arbitrate_gpus!r}")
         if self.replica_port_min > self.replica_port_max:
             raise ValueError("replica_port_min must not exceed replica_port_max")
 
@@ -392,8 +459,9 @@ class TelemetrySettings:
     locked_retention_s: float = 30 * 24 * 3600.0
     """The same for a workload on a locked artifact."""
     workload_bytes_per_s: int = 1024 * 1024
-    """Most that one workload may send or write in a second, averaged over 10 s; beyond it senders
-    get 429, and its output is read later."""
+    """Most that one workload may send or write in a second, averaged over 10 s: as sent, inflated,
+    or as written, with the resource at each record, whichever is more. Beyond it senders get 429,
+    and its output is read later."""
     min_free_bytes: int = 256 * 1024 * 1024
     """With less free disk space than this, telemetry is dropped: the store needs the rest."""
 

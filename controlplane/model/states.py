@@ -29,6 +29,7 @@ leaves the order open). The first line that holds is a proton's state:
                                  replacement, which makes a new proton
     submitted                    nothing was decided yet
     suspended                    no replica is wanted, none stays
+    interrupted                  replicas are wanted, the last one had to make room
     provisioning                 replicas are wanted, none stays
     that of the worst replica    `_STATE_OF_PHASE`; a running candidate is `warming`, one that was
                                  replaced `draining`
@@ -192,6 +193,7 @@ def proton_state(
     wanted_replicas: int | None,
     phases: Iterable[ReplicaPhase],
     errored: bool,
+    interrupted: bool = False,
     role: ProtonRole | None = ProtonRole.ACTIVE,
 ) -> ProtonState:
     """State of a proton from what was asked and what its replicas do: the docstring's table.
@@ -202,6 +204,7 @@ def proton_state(
         phases: Phases of all replicas of the proton.
         errored: The autoscaler gave up on the proton until somebody acts (crash loop, nothing
             to run, never ready). Sticky until a stop and start, or the autoscaler's next start.
+        interrupted: Its replicas had to make room for something more important.
         role: The proton's place in its workload.
     """
     present = list(phases)
@@ -213,7 +216,9 @@ def proton_state(
         return ProtonState.SUBMITTED
     staying = [phase for phase in present if phase not in LEAVING]
     if not staying:
-        return ProtonState.PROVISIONING if wanted_replicas else ProtonState.SUSPENDED
+        if not wanted_replicas:
+            return ProtonState.SUSPENDED
+        return ProtonState.INTERRUPTED if interrupted else ProtonState.PROVISIONING
     found = {_STATE_OF_PHASE[phase] for phase in staying}
     worst = next(state for state in SEVERITY if state in found)
     return _RUNNING_AS.get(role, worst) if worst is ProtonState.RUNNING else worst

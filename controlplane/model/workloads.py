@@ -14,6 +14,8 @@ from typing import ClassVar
 import msgspec
 
 from controlplane.model.artifacts import ArtifactSpec, Resources
+from controlplane.model.behavior import Behavior, Schedule
+from controlplane.model.bundles import Bundle
 from controlplane.model.kinds import Kind, Record, Tag
 from controlplane.model.states import (
     AccessRole,
@@ -44,6 +46,20 @@ class Autoscaling(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     max_replicas: int = 1
     cooldown_s: float | None = None
     """Idle time before zero. None: the platform's default (`autoscaler.cooldown_s`)."""
+    behavior: Behavior | None = None
+    """How the count may move (an extension). None: as the platform has it."""
+    schedules: tuple[Schedule, ...] = ()
+    """Other bounds at known times (an extension)."""
+    shadow: "Autoscaling | None" = None
+    """A second way to scale that only says what it would do (an extension)."""
+    forecast: str | None = None
+    """Whether what is expected counts (an extension): `shadow`, it only says what it would do;
+    `act`, it raises the count. None: off."""
+
+    def most(self) -> int:
+        """The highest count that bounds and schedules allow at any time."""
+        tops = [s.max_replicas or s.min_replicas or 0 for s in self.schedules]
+        return max((self.max_replicas, *tops))
 
 
 class ContainerResources(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -61,6 +77,10 @@ class GroupRuntime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     autoscaling: Autoscaling | None = None
     containers: tuple[ContainerResources, ...] = ()
     resource_bundles: tuple[str, ...] = ()
+    """Candidates as the owner ordered them; empty: the size follows from the allocations."""
+    bundles: tuple[Bundle, ...] = ()
+    """Of a proton: those candidates as they were defined when it was made, or the inferred one.
+    The first is the resolved one. See `controlplane.model.sizing`."""
     bundle_selection_policy: str = "availability"
     concurrency_limit: int | None = None
     """Most requests in flight per replica (`concurrencyLimitPerReplica`, our extension).
@@ -225,6 +245,10 @@ class Replica(Record, frozen=True, kw_only=True):
     pid: int | None = None
     process_started: float | None = None
     """Start time of the process as the kernel knows it: pid plus this is never reused."""
+    gpus: tuple[str, ...] = ()
+    """Ids of the GPUs that are its alone, as its node calls them."""
+    gpu_type: str | None = None
+    """What its node calls these GPUs; None: it has none."""
     created_at: float
     started_at: float | None = None
     ready_at: float | None = None
@@ -250,6 +274,10 @@ class Scale(Record, frozen=True, kw_only=True):
     kind: ClassVar[Kind] = Kind.SCALE
     workload_id: str
     wanted_replicas: int
+    granted_replicas: int | None = None
+    """What capacity arbitration left of it; None: all."""
+    interrupted: bool = False
+    """Nothing is left of it, because its replicas had to make room."""
     ready_replicas: int
     state: ProtonState
     errored: bool = False

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from controlplane.model.kinds import Record
-from controlplane.model.reports import LoadReport, UsageNews
+from controlplane.model.reports import LoadReport, UsageNews, WorkerNumbers
 from controlplane.model.sections import StoreSettings
 from controlplane.model.spans import SpanNews
 from controlplane.store import news, records, reports, scripts
@@ -37,6 +37,7 @@ CONNECT_TIMEOUT_S: Final = 10.0
 
 Entries = list[bytes]
 Reports = list[LoadReport]
+Numbers = list[WorkerNumbers]
 # Names, because inside the class `list` is the method.
 
 WAKE_MEMORY_S: Final = 60.0
@@ -215,6 +216,10 @@ class Store:
     async def collect_reports(self) -> Reports:
         """The last report of every worker that is alive."""
         return await reports.collect(self.link, self.keys)
+
+    async def collect_numbers(self) -> Numbers:
+        """Of the same reports, what replicas are decided by."""
+        return await reports.collect_numbers(self.link, self.keys)
 
     async def hourly_starts(self, proton_id: str, *, now_s: float) -> int:
         """Requests started in the last 60 minutes, the running one included, over all workers.

@@ -3,7 +3,7 @@
     trouble                         what happens
     ------------------------------  ------------------------------------------------------------
     more comes than can be written  `submit` says so, and nothing waits: senders try later
-    the disk is full, or nearly     batches are dropped and counted, the log says it once a minute
+    the disk is full, or nearly     records are dropped and counted, the log says it once a minute
     the file is broken              it is set aside, a new one begins, the log says it
     the file is too large           the workload that holds most loses its oldest, in small steps
     a reader takes too long         it is stopped: `SlowQueryError`
@@ -58,7 +58,8 @@ class Archive:
 
     Attributes:
         written: Batches written.
-        dropped: Batches lost to a full disk or a broken file.
+        dropped: Records lost to a full disk, a broken file or a fault.
+        evicted: Records deleted before their time, because the file was full.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int, min_free_bytes: int = 0) -> None:
@@ -72,6 +73,7 @@ class Archive:
         self.path = directory / schema.FILE
         self.written = 0
         self.dropped = 0
+        self.evicted = 0
         self._max_bytes = max_bytes
         self._min_free_bytes = min_free_bytes
         self._queue: queue.SimpleQueue[Batch | threading.Event | None] = queue.SimpleQueue()
@@ -195,7 +197,7 @@ class Archive:
                 self._work(batches)
             except Exception:
                 log.exception("telemetry writer")  # a thread's root: it must go on
-                self._lose(len(batches), "a fault")
+                self._lose(batches, "a fault")
             with self._lock:
                 for batch in batches:
                     self._waiting[batch.workload_id] -= batch.size
@@ -231,18 +233,18 @@ class Archive:
         try:
             db = self._db = self._db or schema.open_writer(self.path)
             if not self._has_room():
-                self._lose(len(batches), "the disk has too little free space")
+                self._lose(batches, "the disk has too little free space")
             elif batches:
                 _in_transaction(db, lambda: rows.write(db, batches))
                 self.written += len(batches)
             self._purging = self._purge(db)
         except sqlite3.OperationalError as exc:  # disk full, or held by another process
-            self._lose(len(batches), str(exc))
+            self._lose(batches, str(exc))
         except OSError as exc:
-            self._lose(len(batches), str(exc))
+            self._lose(batches, str(exc))
         except (sqlite3.DatabaseError, schema.BrokenFileError) as exc:
             self._set_aside(exc)
-            self._lose(len(batches), str(exc))
+            self._lose(batches, str(exc))
 
     def _has_room(self) -> bool:
         now_s = time.monotonic()
@@ -274,19 +276,15 @@ class Archive:
         (table,) = db.execute(
             "SELECT tab FROM held WHERE workload = ? ORDER BY bytes DESC LIMIT 1", largest
         ).fetchone()
-        self._delete(db, table, largest[0], before_ns=None)
+        self.evicted += self._delete(db, table, largest[0], before_ns=None)
         return True
 
     def _delete(
         self, db: sqlite3.Connection, table: str, workload: str, *, before_ns: int | None
-    ) -> bool:
-        return bool(
-            _in_transaction(
-                db,
-                lambda: rows.delete_oldest(
-                    db, table, workload, limit=PURGE_ROWS, before_ns=before_ns
-                ),
-            )
+    ) -> int:
+        return _in_transaction(
+            db,
+            lambda: rows.delete_oldest(db, table, workload, limit=PURGE_ROWS, before_ns=before_ns),
         )
 
     def _set_aside(self, exc: Exception) -> None:
@@ -302,8 +300,9 @@ class Archive:
             extra={"error": str(exc), "set_aside": str(broken)},
         )
 
-    def _lose(self, count: int, why: str) -> None:
+    def _lose(self, batches: list[Batch], why: str) -> None:
         self._purging = False
+        count = sum(len(b.logs) + len(b.spans) + len(b.points) for b in batches)
         self.dropped += count
         now_s = time.monotonic()
         if count and now_s - self._complained_s > _COMPLAIN_S:

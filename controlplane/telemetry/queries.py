@@ -4,10 +4,10 @@ import json
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from controlplane.telemetry.levels import bounds_of
 
@@ -15,6 +15,16 @@ MAX_POINTS: Final = 100_000
 """Points of metrics looked at for one answer, newest first."""
 MAX_READ_BYTES: Final = 32 * 1024 * 1024
 """What an answer about metrics may keep of the rows it reads; the rest is not looked at."""
+MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
+"""Records on one page, as they are stored: a line alone may have 64 KiB. One fits always."""
+
+
+class Found(NamedTuple):
+    """One page."""
+
+    rows: list[sqlite3.Row]
+    more: bool
+    """Whether something follows the last row: the page was full, in rows or in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +87,8 @@ class TraceQuery:
     ascending: bool = False
 
 
-def find_logs(
-    db: sqlite3.Connection, query: LogQuery, *, offset: int, limit: int
-) -> list[sqlite3.Row]:
-    """Rows of the table `logs`, newest first."""
+def find_logs(db: sqlite3.Connection, query: LogQuery, *, offset: int, limit: int) -> Found:
+    """Rows of the table `logs`, newest first: at most `limit` and `MAX_PAGE_BYTES`."""
     conditions, arguments = query.window.where()
     if query.severity:
         conditions.append("severity >= ?")
@@ -99,19 +107,18 @@ def find_logs(
             conditions.append(f"instr(message || coalesce(stacktrace, ''), ?) {wanted} 0")
             arguments.append(text)
     _add_attributes(query.attributes, conditions, arguments)
-    return db.execute(
+    rows = db.execute(
         f"SELECT * FROM logs WHERE {' AND '.join(conditions)} "  # noqa: S608 - only names of ours
         "ORDER BY time_ns DESC, id DESC LIMIT ? OFFSET ?",
-        [*arguments, limit, offset],
-    ).fetchall()
+        [*arguments, limit + 1, offset],
+    )
+    return _page(rows, limit)
 
 
-def find_traces(
-    db: sqlite3.Connection, query: TraceQuery, *, offset: int, limit: int
-) -> list[sqlite3.Row]:
+def find_traces(db: sqlite3.Connection, query: TraceQuery, *, offset: int, limit: int) -> Found:
     """Rows of the table `traces`, newest first where the query says nothing else."""
     if query.none:
-        return []
+        return Found([], more=False)
     conditions, arguments = query.window.where("start_ns")
     if query.errors is not None:
         conditions.append("errors > 0" if query.errors else "errors = 0")
@@ -130,11 +137,13 @@ def find_traces(
         arguments += inner_arguments
     column = "end_ns - start_ns" if query.by_duration else "start_ns"
     direction = "ASC" if query.ascending else "DESC"
-    return db.execute(
-        f"SELECT * FROM traces WHERE {' AND '.join(conditions)} "  # noqa: S608 - names of ours
+    rows = db.execute(
+        "SELECT *, length(root_name) + length(root_service) AS size FROM traces "  # noqa: S608
+        f"WHERE {' AND '.join(conditions)} "
         f"ORDER BY {column} {direction}, trace_id LIMIT ? OFFSET ?",
-        [*arguments, limit, offset],
-    ).fetchall()
+        [*arguments, limit + 1, offset],
+    )
+    return _page(rows, limit)
 
 
 def find_trace(db: sqlite3.Connection, workload_id: str, trace_id: str) -> sqlite3.Row | None:
@@ -147,13 +156,26 @@ def find_trace(db: sqlite3.Connection, workload_id: str, trace_id: str) -> sqlit
 
 def find_spans(
     db: sqlite3.Connection, workload_id: str, trace_id: str, *, offset: int, limit: int
-) -> list[sqlite3.Row]:
-    """Rows of the table `spans` of one trace, earliest first."""
-    return db.execute(
+) -> Found:
+    """Rows of the table `spans` of one trace, earliest first: as many as of `find_logs`."""
+    rows = db.execute(
         "SELECT * FROM spans WHERE workload = ? AND trace_id = ? "
         "ORDER BY time_ns, duration_ns DESC, id LIMIT ? OFFSET ?",
-        (workload_id, trace_id, limit, offset),
-    ).fetchall()
+        (workload_id, trace_id, limit + 1, offset),
+    )
+    return _page(rows, limit)
+
+
+def _page(rows: Iterable[sqlite3.Row], limit: int) -> Found:
+    """What fits of rows of which there is one more than the limit, if there are as many."""
+    page: list[sqlite3.Row] = []
+    kept_bytes = 0
+    for row in rows:
+        kept_bytes += row["size"]
+        if len(page) == limit or (page and kept_bytes > MAX_PAGE_BYTES):
+            return Found(page, more=True)
+        page.append(row)
+    return Found(page, more=False)
 
 
 def metric_names(db: sqlite3.Connection, workload_id: str) -> list[sqlite3.Row]:

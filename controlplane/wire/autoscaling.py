@@ -2,10 +2,13 @@
 
 Accepted: bounds of the group (current), and bounds inside each policy (11.5), which are hoisted.
 Answered: the current form; in the old family with the bounds in each policy, too.
+Extensions, absent from answers where nobody set them: `behavior`, `schedules`, `shadow` and
+`forecast`.
 """
 
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
+import msgspec
 from pydantic import Field, JsonValue, model_validator
 
 from controlplane.model.workloads import Autoscaling, ScalingPolicy
@@ -19,6 +22,14 @@ from controlplane.wire.base import (
     broken_rule,
     maybe,
     whole,
+)
+from controlplane.wire.behavior import (
+    ScalingBehavior,
+    ScalingSchedule,
+    Schedules,
+    absent,
+    behavior_of,
+    schedules_of,
 )
 
 WAKING_METRIC: Final = "httpRequestsConcurrency"
@@ -72,7 +83,17 @@ class PolicyInput(Input):
     priority: Annotated[Integer, Field(ge=-(2**31), lt=2**31)] | None = None
 
 
-class AutoscalingShape(Shape):
+class ForecastSettings(Input):
+    """Whether what is expected counts (an extension)."""
+
+    mode: Literal["off", "shadow", "act"] = Field(
+        "shadow",
+        description="`shadow`: it only says what it would do; `act`: it raises the count ahead of"
+        " load that comes every day, or rises steadily, and never lowers it; `off`: neither.",
+    )
+
+
+class ShadowShape(Shape):
     """Bounds and policies in an answer."""
 
     enabled: bool
@@ -80,6 +101,8 @@ class AutoscalingShape(Shape):
     min_replica_count: int
     max_replica_count: int
     cooldown_period_minutes: Number | None
+    behavior: ScalingBehavior | None = Field(None, exclude_if=absent)
+    schedules: tuple[ScalingSchedule, ...] | None = Field(None, exclude_if=absent)
 
     @classmethod
     def of(cls, autoscaling: Autoscaling) -> Self:
@@ -93,6 +116,25 @@ class AutoscalingShape(Shape):
             min_replica_count=autoscaling.min_replicas,
             max_replica_count=autoscaling.max_replicas,
             cooldown_period_minutes=maybe(autoscaling.cooldown_s, lambda s: whole(s / _MINUTE_S)),
+            behavior=behavior_of(autoscaling.behavior),
+            schedules=schedules_of(autoscaling.schedules),
+        )
+
+
+class AutoscalingShape(ShadowShape):
+    """The same, and what is only tried out."""
+
+    shadow: ShadowShape | None = Field(None, exclude_if=absent)
+    forecast: ForecastSettings | None = Field(None, exclude_if=absent)
+
+    @classmethod
+    def of(cls, autoscaling: Autoscaling) -> Self:
+        """The answer's form of autoscaling."""
+        mode = autoscaling.forecast
+        return cls(
+            **dict(ShadowShape.of(autoscaling)),
+            shadow=maybe(autoscaling.shadow, ShadowShape.of),
+            forecast=maybe(mode, lambda mode: ForecastSettings.model_construct(mode=mode)),
         )
 
 
@@ -111,7 +153,7 @@ class OldAutoscalingShape(AutoscalingShape):
         )
 
 
-class AutoscalingInput(Input):
+class ShadowInput(Input):
     """Bounds and policies as clients send them; group-level bounds win over a policy's own."""
 
     enabled: Flag = True
@@ -120,6 +162,14 @@ class AutoscalingInput(Input):
     max_replica_count: Count | None = None
     cooldown_period_minutes: Annotated[Number, Field(ge=0, le=MAX_COOLDOWN_MINUTES)] | None = Field(
         None, description="Idle minutes before zero; fractions allowed. Null: the platform's."
+    )
+    behavior: ScalingBehavior | None = Field(
+        None, description="How the count may move (an extension). Null: the platform's way."
+    )
+    schedules: Schedules | None = Field(
+        None,
+        description="Other bounds at known times (an extension). Where several hold, the highest"
+        " minimum and the highest maximum win.",
     )
 
     @model_validator(mode="after")
@@ -140,7 +190,24 @@ class AutoscalingInput(Input):
                 f"{floored[0]} cannot wake a workload from zero: set minReplicaCount to at least 1",
                 self._low(),
             )
+        self._check_schedules(low, floored)
         return self
+
+    def _check_schedules(self, low: int, floored: list[str]) -> None:
+        """That the bounds of every schedule work, with the group's own where it says nothing."""
+        for number, schedule in enumerate(self.schedules or ()):
+            least, most = schedule.min_replica_count, schedule.max_replica_count
+            if least is None and most is not None and most < low:
+                raise broken_rule(
+                    f"the group's minReplicaCount ({low}) exceeds the schedule's largest ({most}):"
+                    " give the schedule a minReplicaCount",
+                    *("schedules", number, "maxReplicaCount"),
+                )
+            if least == 0 and floored:
+                raise broken_rule(
+                    f"{floored[0]} cannot wake a workload from zero: use at least 1",
+                    *("schedules", number, "minReplicaCount"),
+                )
 
     def _low(self) -> str:
         """The field that says the smallest count."""
@@ -179,6 +246,30 @@ class AutoscalingInput(Input):
             min_replicas=low,
             max_replicas=high,
             cooldown_s=maybe(self.cooldown_period_minutes, lambda m: float(m * _MINUTE_S)),
+            behavior=None if self.behavior is None else self.behavior.to_model(),
+            schedules=tuple(schedule.to_model() for schedule in self.schedules or ()),
+        )
+
+
+class AutoscalingInput(ShadowInput):
+    """Bounds and policies as clients send them, and what is only tried out."""
+
+    shadow: ShadowInput | None = Field(
+        None,
+        description="A second way to scale that only says what it would do on the same traffic (an"
+        " extension): see `decisions/shadow`.",
+    )
+    forecast: ForecastSettings | None = Field(
+        None, description="Whether what is expected counts (an extension). Null: off."
+    )
+
+    def to_model(self) -> Autoscaling:
+        """The record's form."""
+        forecast = self.forecast
+        return msgspec.structs.replace(
+            super().to_model(),
+            shadow=maybe(self.shadow, ShadowInput.to_model),
+            forecast=None if forecast is None or forecast.mode == "off" else forecast.mode,
         )
 
 

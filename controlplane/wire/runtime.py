@@ -19,6 +19,7 @@ from controlplane.wire.autoscaling import (
     OldAutoscalingShape,
 )
 from controlplane.wire.base import Count, Input, Number, Shape, broken_rule, maybe, whole
+from controlplane.wire.bundles import ResolvedBundle
 from controlplane.wire.families import Family
 from controlplane.wire.sizes import ByteSize
 
@@ -57,9 +58,13 @@ class GroupRuntimeShape(Shape):
     replica_count: int | None
     autoscaling: AutoscalingShape | None
     containers: list[ContainerRuntime]
-    resource_bundles: list[str]
+    resource_bundles: list[str] = Field(
+        description="As the owner ordered them, or the one inferred from the allocations."
+    )
     bundle_selection_policy: str
-    resolved_bundle: dict[str, Any] | None = None
+    resolved_bundle: ResolvedBundle | None = Field(
+        None, description="The size of its replicas; null: as large as they state, or unlimited."
+    )
     concurrency_limit_per_replica: int | None
 
     @classmethod
@@ -71,7 +76,8 @@ class GroupRuntimeShape(Shape):
             replica_count=None if scaled else fixed_count(group),
             autoscaling=maybe(group.autoscaling, AutoscalingShape.of),
             containers=[_container_runtime(c) for c in group.containers],
-            resource_bundles=list(group.resource_bundles),
+            resource_bundles=list(group.resource_bundles) or [b.id for b in group.bundles],
+            resolved_bundle=ResolvedBundle.of(group.bundles[0]) if group.bundles else None,
             bundle_selection_policy=group.bundle_selection_policy,
             concurrency_limit_per_replica=group.concurrency_limit,
         )

@@ -85,6 +85,9 @@ class StatusDetails(Shape):
     conditions: list[Condition]
     reason: str | None = Field(description="The last scaling decision's reason.")
     wanted_replicas: int | None
+    granted_replicas: int | None = Field(
+        description="What capacity arbitration left of `wantedReplicas`; null: all of it."
+    )
     ready_replicas: int
 
 

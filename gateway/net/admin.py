@@ -195,6 +195,10 @@ class Admin:
         name = "gateway_access_log_dropped_total"
         yield f"# HELP {name} Log lines dropped: the disk did not keep up.\n# TYPE {name} counter\n"
         yield f"{name}{{{label}}} {worker.access_log.dropped}\n"
+        name = "gateway_spans_dropped_total"
+        yield f"# HELP {name} Spans lost: too many at once, or the store was away.\n"
+        dropped = 0 if worker.spans is None else worker.spans.dropped
+        yield f"# TYPE {name} counter\n{name}{{{label}}} {dropped}\n"
         name = "gateway_build_info"
         yield f"# HELP {name} Version.\n# TYPE {name} gauge\n"
         yield f'{name}{{{label},version="{__version__}"}} 1\n'

@@ -267,6 +267,10 @@ class DownstreamProtocol:
             self._expect_the_end()
             exchange.client_eof()
 
+    def silent_s(self, now_s: float) -> float:
+        """For how long nothing has moved in a tunnel."""
+        return max(0.0, now_s - (self.deadline_s - self._silence_s))
+
     def await_slot(self) -> None:
         """The exchange is queued."""
         self._expect(self._worker.settings.cold_start_timeout_s, _SLOT)

@@ -251,6 +251,7 @@ class Exchange:
             self.fail(answers.BAD_RESPONSE)
             return
         self.phase = next_phase(self.phase, Event.UPGRADED)
+        self.dispatcher.worker.tunnels.add(self)
         self.status = head.status
         self.outgoing = b""
         answer = rewriting.switching(head, self.request_id)
@@ -293,6 +294,7 @@ class Exchange:
         """
         upstream, self.upstream = self.upstream, None
         if self.phase is TUNNEL:
+            self.dispatcher.worker.tunnels.discard(self)
             self._end(UPGRADED, Event.LOST, self._now_s())
             self.client.close()
             return
@@ -396,6 +398,8 @@ class Exchange:
             upstream.abort()
         if self.phase <= TUNNEL:
             ending = UPGRADED if self.phase is TUNNEL else ABORTED
+            if ending == UPGRADED:
+                self.dispatcher.worker.tunnels.discard(self)
             self._end(ending, Event.CLIENT_GONE, self._now_s())
 
     def _release(self) -> None:

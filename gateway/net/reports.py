@@ -13,6 +13,7 @@ from controlplane.store.errors import StoreError
 from gateway.core.load import CLASSES
 from gateway.net.endpoints import ProtonRoute
 from gateway.net.routes import Routes
+from gateway.net.streams import Streams
 from gateway.net.usage import UsageTeller
 from gateway.net.worker import Worker
 
@@ -36,6 +37,7 @@ class Reporter:
         self._woken_s: dict[str, float] = {}
         self._pauses: dict[str, asyncio.TimerHandle] = {}
         """Protons whose next wake-up waits for the end of the pause."""
+        self._streams = Streams(worker)
         self._usage = UsageTeller(worker, routes.policies, store)
         self._note = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -105,6 +107,7 @@ class Reporter:
             draining=worker.draining,
             protons=protons,
             endpoints=endpoints,
+            streams=self._streams.by_replica,
         )
 
     async def _run(self) -> None:
@@ -131,6 +134,7 @@ class Reporter:
                 if self._failing:
                     log.info("load is reported again")
                 self._failing = False
+            await self._streams.count()
 
     def _still_waiting(self) -> None:
         now_s = self._worker.monotonic()

@@ -194,4 +194,8 @@ class Spans:
         while self._held:
             count = min(MAX_TOLD, len(self._held))
             spans = [self._held.popleft() for _ in range(count)]
-            await self._store.tell_spans(SpanNews(worker_id=self._worker_id, spans=spans))
+            try:
+                await self._store.tell_spans(SpanNews(worker_id=self._worker_id, spans=spans))
+            except StoreError:
+                self.dropped += count
+                raise

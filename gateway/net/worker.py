@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from email.utils import formatdate
 from itertools import count
+from typing import TYPE_CHECKING
 
 from controlplane.model.sections import GatewaySettings
 from gateway.core.answers import Answer, render
@@ -18,6 +19,9 @@ from gateway.net.clients import Clients
 from gateway.net.heads import Heads
 from gateway.net.spans import Spans
 from gateway.net.timings import Timings
+
+if TYPE_CHECKING:
+    from gateway.net.flow import Exchange
 
 
 class Worker:
@@ -46,6 +50,7 @@ class Worker:
         "tls_failures",
         "trace_ratio",
         "trusted",
+        "tunnels",
         "wall",
     )
 
@@ -78,6 +83,8 @@ class Worker:
         """Open client connections."""
         self.max_exchanges = exchange_limit(settings.max_exchanges, descriptors=descriptors)
         """As many as the setting and the operating system allow."""
+        self.tunnels: set[Exchange] = set()
+        """Exchanges that switched protocols and have not ended."""
         self.queued_bytes = 0
         """Memory of requests that wait."""
         self.tls_failures = 0

@@ -18,7 +18,17 @@ NOT_IN_THE_GATEWAY = {
 NOT_IN_THE_AUTOSCALER = {"gateway", "controlplane.api", "controlplane.cli", "starlette", "fastapi"}
 
 PURE = {
-    *("__future__", "abc", "bisect", "collections", "copy", "dataclasses", "datetime", "difflib"),
+    *(
+        "__future__",
+        "abc",
+        "array",
+        "bisect",
+        "collections",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "difflib",
+    ),
     *("enum", "fractions", "functools", "hashlib", "heapq", "hmac", "ipaddress", "itertools"),
     *(
         "math",

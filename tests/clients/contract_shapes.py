@@ -159,6 +159,7 @@ def _autoscaling(policy: Kind) -> Kind:
             "maxReplicaCount": count,
             "cooldownPeriodMinutes": maybe(number),
         },
+        ("behavior", "schedules", "shadow", "forecast"),
     )
 
 
@@ -230,7 +231,7 @@ STATUS_DETAILS_FIELDS: dict[str, Kind] = {
 STATUS_DETAILS = shape(
     "StatusDetails",
     STATUS_DETAILS_FIELDS,
-    ("message", "reason", "wantedReplicas", "readyReplicas"),
+    ("message", "reason", "wantedReplicas", "grantedReplicas", "readyReplicas"),
 )
 REQUEST_STATS = shape(
     "RequestStats",

@@ -12,6 +12,8 @@ from typing import Any
 
 import typer
 
+from autoscaler.replay.__main__ import app as replay_app
+from controlplane.cli import replays
 from controlplane.cli.main import app
 from controlplane.model import sections
 from controlplane.model.sections import Settings
@@ -50,7 +52,7 @@ def commands_page() -> str:
     Composed from the commands themselves: the layout of `--help` is typer's and changes.
     """
     parts = [_COMMANDS_INTRO]
-    for words, command in _walk(typer.main.get_command(app), ()):
+    for words, command in _walk(_program(), ()):
         rows = [row for param in command.params if (row := _option_row(param))]
         parts += [f"\n{'#' * (len(words) + 1)} {' '.join(('tidegate', *words))}\n"] if words else []
         parts += [f"{command.help}\n" if command.help else ""]
@@ -71,6 +73,14 @@ def _option_row(param: Any) -> str | None:
     return f"| {shown} | {param.help or ''} |".replace("\n", " ")
 
 
+def _program() -> Any:
+    """The whole program; what it passes on to the autoscaler's code, as that has it."""
+    program = typer.main.get_command(app)
+    passed_on = typer.main.get_command(replay_app).commands
+    program.commands.update({name: passed_on[name] for name in replays.COMMANDS})
+    return program
+
+
 def _walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield words, command
     for name, child in getattr(command, "commands", {}).items():
@@ -81,7 +91,7 @@ def commands() -> dict[tuple[str, ...], set[str]]:
     """Every command's words, and the options it knows."""
     return {
         words: {"--help", *(n for p in command.params for n in (*p.opts, *p.secondary_opts))}
-        for words, command in _walk(typer.main.get_command(app), ())
+        for words, command in _walk(_program(), ())
     }
 
 

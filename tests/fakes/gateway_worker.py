@@ -6,7 +6,7 @@ import itertools
 import time
 from dataclasses import dataclass, field
 
-from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.model.reports import LoadReport, OpenStreams, ProtonLoad
 from controlplane.model.workloads import Replica
 from controlplane.store.client import Store
 from controlplane.store.errors import StoreError
@@ -41,6 +41,8 @@ class FakeGatewayWorker:
     interval_s: float = 0.05
     ttl_s: float = 5.0
     endpoints: dict[str, int] = field(default_factory=dict)
+    streams: dict[str, OpenStreams] = field(default_factory=dict)
+    """Replica id to its open tunnels, as the test sets them."""
     silent: bool = False
     """While true it counts, but does not report."""
 
@@ -112,6 +114,7 @@ class FakeGatewayWorker:
                 for proton_id, c in self._protons.items()
             },
             endpoints=dict(self.endpoints),
+            streams=dict(self.streams),
         )
 
     async def _report_forever(self) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from autoscaler.reconcilers.base import Failure, ReplicaWriter
+from autoscaler.reconcilers.base import Failure, Placement, ReplicaWriter
+from controlplane.model.reports import OpenStreams
 from controlplane.model.states import LEAVING, ReplicaPhase
 from controlplane.model.workloads import Proton, Replica
 from controlplane.store.ids import ObjectIds
@@ -50,8 +51,11 @@ class FakeReconciler:
         self.planned_at_s: list[float] = []
         """When each of them came, on the loop's clock."""
         self.plan_calls = 0
+        self.placements: dict[str, Placement | None] = {}
+        """The last one of each proton."""
         self.removed: set[str] = set()
         self.loads: Mapping[str, int] = {}
+        self.streams: Mapping[str, OpenStreams] = {}
         self.acknowledged_revision: int | None = None
         self.failures: dict[str, Failure] = {}
         self.cpu: dict[str, Sequence[float | None]] = {}
@@ -84,8 +88,9 @@ class FakeReconciler:
         """Everything it runs."""
         return list(self._replicas.values())
 
-    def plan(self, proton: Proton, wanted: int) -> None:
+    def plan(self, proton: Proton, wanted: int, placement: Placement | None = None) -> None:
         """Start what is missing, drain what is too much."""
+        self.placements[proton.id] = placement
         self.plan_calls += 1
         self.removed.discard(proton.id)
         if self._wanted.get(proton.id) != wanted:
@@ -110,9 +115,16 @@ class FakeReconciler:
             if replica.proton_id == proton_id and replica.phase not in LEAVING:
                 self._drain(replica.id)
 
-    def set_load(self, loads: Mapping[str, int], *, acknowledged_revision: int | None) -> None:
+    def set_load(
+        self,
+        loads: Mapping[str, int],
+        *,
+        acknowledged_revision: int | None,
+        streams: Mapping[str, OpenStreams] | None = None,
+    ) -> None:
         """Remember, for drains and for assertions."""
         self.loads = loads
+        self.streams = streams or {}
         self.acknowledged_revision = acknowledged_revision
         for replica_id, revision in list(self._draining_since.items()):
             known = acknowledged_revision is not None and acknowledged_revision >= revision

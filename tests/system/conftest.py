@@ -1,5 +1,6 @@
 """A whole `tidegate up` for a test: in a directory of its own, on free ports, always ended."""
 
+import io
 import json
 import os
 import signal
@@ -9,14 +10,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import pytest
 
+from controlplane.cli.main import main
 from controlplane.store.parent_death import die_with_parent
 
 DEADLINE_S = 60.0
@@ -129,12 +132,28 @@ class Up:
         self, *arguments: str, code: int | None = 0, stdin: str = "", **environ: str
     ) -> subprocess.CompletedProcess[str]:
         """Run another command of ours against it; `code`: the exit code it must have."""
+        return self._checked(run_cli(*arguments, stdin=stdin, **self._names(environ)), code)
+
+    def cli_here(
+        self, *arguments: str, code: int | None = 0, stdin: str = "", **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """The same in this process: most of a command's time is the start of an interpreter.
+
+        From the main thread only, and not for commands that turn into another process.
+        """
+        return self._checked(run_here(*arguments, stdin=stdin, **self._names(environ)), code)
+
+    def _names(self, environ: dict[str, str]) -> dict[str, str]:
         names = {"TIDEGATE_API_URL": self.api_url, "TIDEGATE_UP_DATA_DIR": str(self.data_dir)}
         if self.ready["token"]:
             names["TIDEGATE_TOKEN"] = self.token
-        done = run_cli(*arguments, stdin=stdin, **{**names, **environ})
+        return {**names, **environ}
+
+    def _checked(
+        self, done: subprocess.CompletedProcess[str], code: int | None
+    ) -> subprocess.CompletedProcess[str]:
         assert code is None or done.returncode == code, (
-            f"{arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.tell()}"
+            f"{done.args} ended with {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.tell()}"
         )
         return done
 
@@ -169,6 +188,29 @@ def run_cli(*arguments: str, stdin: str = "", **environ: str) -> subprocess.Comp
         check=False,
         env=clean_environ(**environ),
     )
+
+
+def run_here(*arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    """As `run_cli`, in this process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    code: Any = 0
+    with (
+        mock.patch.dict(os.environ, clean_environ(**environ), clear=True),
+        mock.patch.object(sys, "argv", ["tidegate", *arguments]),
+        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()))),
+        mock.patch.object(sys, "excepthook", sys.excepthook),  # typer sets its own
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as exc:
+            code = exc.code
+    told = []
+    for stream in (out, err):
+        stream.seek(0)
+        told.append(stream.read())
+    return subprocess.CompletedProcess(arguments, code or 0, *told)
 
 
 def processes_of(data_dir: Path) -> list[psutil.Process]:

@@ -1,8 +1,11 @@
 import asyncio
 import random
+from collections.abc import Iterator
+
+import pytest
 
 from controlplane.demo.client import OpenLoopClient, Outcome
-from tests.system.conftest import Up, UpFactory, wait_until
+from tests.system.conftest import Up, installation, wait_until
 from tests.system.service import api, call, client, deploy, scaling, tally, wait_state, workload
 
 QUICK = [
@@ -11,6 +14,13 @@ QUICK = [
     "autoscaler.stable_window_s=2",
     "gateway.report_interval_s=0.1",
 ]
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One installation for the module."""
+    with installation(tmp_path_factory.mktemp("up"), settings=QUICK) as started:
+        yield started
 
 
 def run(up: Up, workload_id: str, times: int) -> list[Outcome]:
@@ -22,9 +32,8 @@ def run(up: Up, workload_id: str, times: int) -> list[Outcome]:
 
 
 def test_200_requests_at_one_instant_to_a_workload_at_zero_wait_for_one_cold_start(
-    tidegate_up: UpFactory,
+    up: Up,
 ) -> None:
-    up = tidegate_up(settings=QUICK)
     workload_id = deploy(
         up, "sleepy", group=scaling(0, 4, target=50), SAMPLE_STARTUP_S="1", SAMPLE_SERVICE_S="0.05"
     )
@@ -39,8 +48,7 @@ def test_200_requests_at_one_instant_to_a_workload_at_zero_wait_for_one_cold_sta
     wait_state(up, workload_id, "suspended")
 
 
-def test_requests_at_any_instant_on_the_way_to_zero_are_answered(tidegate_up: UpFactory) -> None:
-    up = tidegate_up(settings=QUICK)
+def test_requests_at_any_instant_on_the_way_to_zero_are_answered(up: Up) -> None:
     workload_id = deploy(up, "tidal", group=scaling(0, 2, target=50), SAMPLE_SERVICE_S="0.01")
     rng = random.Random(50)
     states = set()
@@ -67,8 +75,7 @@ async def burst(caller: OpenLoopClient, times: int) -> list[Outcome]:
     return list(await asyncio.gather(*(call(caller) for _ in range(times))))
 
 
-def test_the_event_journal_tells_that_a_workload_woke_from_zero(tidegate_up: UpFactory) -> None:
-    up = tidegate_up(settings=QUICK)
+def test_the_event_journal_tells_that_a_workload_woke_from_zero(up: Up) -> None:
     workload_id = deploy(up, "learner", group=scaling(0, 1), SAMPLE_STARTUP_S="0.5")
     wait_state(up, workload_id, "suspended")
 

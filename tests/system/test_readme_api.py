@@ -34,21 +34,20 @@ def run(up, blocks, *, directory, timeout_s):
     return done.stdout, told
 
 
-@pytest.mark.timeout(240)
-def test_every_command_of_the_page_works(tidegate_up, tmp_path):
-    blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
-    assert len(blocks) >= 8
-    up = tidegate_up()
-    said, told = run(up, blocks, directory=tmp_path, timeout_s=200)
-    assert up.gateway_url in said, told
-    for expected in ("suspended", "running", "stopped", "totalRequests", "Workload Started"):
-        assert expected in said, told
-
-
 @pytest.fixture(scope="module")
 def up(tmp_path_factory):
     with installation(tmp_path_factory.mktemp("up"), settings=["autoscaler.tick_s=0.2"]) as started:
         yield started
+
+
+@pytest.mark.timeout(240)
+def test_every_command_of_the_page_works(up, tmp_path):
+    blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
+    assert len(blocks) >= 8
+    said, told = run(up, blocks, directory=tmp_path, timeout_s=200)
+    assert up.gateway_url in said, told
+    for expected in ("suspended", "running", "stopped", "totalRequests", "Workload Started"):
+        assert expected in said, told
 
 
 @pytest.mark.timeout(180)

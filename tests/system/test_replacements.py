@@ -354,36 +354,40 @@ def test_the_commands_replace_show_cancel_and_roll_back(up: Up) -> None:
     workload_id = running(up, "by-command")
     first = workload(up, workload_id)["artifactId"]
     second = artifact(up, "second by command")
-    nothing = up.cli("workload", "replacement", "by-command", code=None)
+    nothing = up.cli_here("workload", "replacement", "by-command", code=None)
     assert nothing.returncode != 0
     assert "no active replacement" in nothing.stderr
 
-    replaced = up.cli("workload", "replace", "by-command", "second by command", "--wait").stdout
+    replaced = up.cli_here(
+        "workload", "replace", "by-command", "second by command", "--wait"
+    ).stdout
     assert "status      completed" in replaced
     assert workload(up, workload_id)["artifactId"] == second
-    assert up.cli("workload", "history", "by-command").stdout.splitlines()[1].split("\t")[1:5] == [
+    assert up.cli_here("workload", "history", "by-command").stdout.splitlines()[1].split("\t")[
+        1:5
+    ] == [
         "completed",
         "artifact",
         second,
         first,
     ]
-    back = json.loads(up.cli("workload", "rollback", "by-command", "--wait", "--json").stdout)
+    back = json.loads(up.cli_here("workload", "rollback", "by-command", "--wait", "--json").stdout)
     assert (back["status"], back["candidateArtifactId"]) == ("completed", first)
     assert workload(up, workload_id)["artifactId"] == first
 
     artifact(up, "broken by command", SAMPLE_CRASH="3")
-    failed = up.cli(
+    failed = up.cli_here(
         "workload", "replace", "by-command", "broken by command", "--wait", code=1
     ).stderr
     assert "failed" in failed
     assert "The candidate failed" in failed
-    assert "replacement errored" in up.cli("workload", "get", "by-command").stdout
+    assert "replacement errored" in up.cli_here("workload", "get", "by-command").stdout
 
-    up.cli("workload", "replace", "by-command", second, "--warmup", "10", "--step", "10:1")
-    assert "Cancelled." in up.cli("workload", "cancel-replacement", "by-command").stdout
+    up.cli_here("workload", "replace", "by-command", second, "--warmup", "10", "--step", "10:1")
+    assert "Cancelled." in up.cli_here("workload", "cancel-replacement", "by-command").stdout
     wait_status(up, workload_id, None)
-    assert "\tcancelled\t" in up.cli("workload", "history", "by-command").stdout
+    assert "\tcancelled\t" in up.cli_here("workload", "history", "by-command").stdout
     assert (
         "PERCENT:MINUTES"
-        in up.cli("workload", "replace", "by-command", second, "--step", "ten", code=2).stderr
+        in up.cli_here("workload", "replace", "by-command", second, "--step", "ten", code=2).stderr
     )

@@ -93,7 +93,7 @@ def reference(credential_id: str) -> dict[str, str]:
 
 
 def test_a_credential_reaches_the_replica_and_nothing_else(up: Up) -> None:
-    made = up.cli(
+    made = up.cli_here(
         "credential", "create", "db", "--type", "basic", "user=app", "password=@-", "--json",
         stdin="hunter2-first\n",
     )  # fmt: skip
@@ -106,34 +106,34 @@ def test_a_credential_reaches_the_replica_and_nothing_else(up: Up) -> None:
     assert "DATAROBOT_ENDPOINT" not in seen
 
     # Another value counts from the next start on, also when the key changes meanwhile.
-    up.cli("credential", "edit", "db", "password=hunter2-second")
+    up.cli_here("credential", "edit", "db", "password=hunter2-second")
     assert environment(up, workload_id)["DB_PASSWORD"] == "hunter2-first"
     before = (up.data_dir / "credentials.key").read_text()
     told = up.cli("credential", "rekey").stdout
     assert "1 secrets encrypted anew" in told
-    up.cli("credential", "rekey", "--keep-key", "--forget")
+    up.cli_here("credential", "rekey", "--keep-key", "--forget")
     after = (up.data_dir / "credentials.key").read_text()
     assert before not in after
     assert len(after.split()) == 1
     restart(up, workload_id)
     assert environment(up, workload_id)["DB_PASSWORD"] == "hunter2-second"
 
-    refused = up.cli("credential", "delete", "db", code=1)
+    refused = up.cli_here("credential", "delete", "db", code=1)
     assert workload_id in refused.stderr
-    assert "hunter2" not in up.cli("credential", "get", "db").stdout
-    assert "hunter2" not in up.cli("credential", "list").stdout
+    assert "hunter2" not in up.cli_here("credential", "get", "db").stdout
+    assert "hunter2" not in up.cli_here("credential", "list").stdout
     assert b"hunter2" not in everything_on_disk(up)
     assert os.stat(up.data_dir / "credentials.key").st_mode & 0o777 == 0o600
 
 
 def test_a_lost_key_is_told_by_the_workload_and_the_old_file_heals_it(up: Up) -> None:
-    made = up.cli(
+    made = up.cli_here(
         "credential", "create", "lost", "--type", "bearer", "token=very-secret", "--json"
     )  # fmt: skip
     credential_id = json.loads(made.stdout)["id"]
     path = up.data_dir / "credentials.key"
     kept = path.read_text()
-    path.write_text(up.cli("credential", "key").stdout)
+    path.write_text(up.cli_here("credential", "key").stdout)
     try:
         variable = {**reference(credential_id), "key": "token"}
         workload_id = deploy(up, "with-lost-key", variable)
@@ -147,7 +147,7 @@ def test_a_lost_key_is_told_by_the_workload_and_the_old_file_heals_it(up: Up) ->
         assert "DB_PASSWORD" in details["message"]
         assert "'lost'" in details["message"]
         assert str(path) in details["message"]
-        failed = up.cli("credential", "rekey", "--keep-key", code=1)
+        failed = up.cli_here("credential", "rekey", "--keep-key", code=1)
         assert "lost" in failed.stderr
     finally:
         path.write_text(kept)

@@ -4,22 +4,30 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.system.conftest import COMMAND, Up, clean_environ, wait_until
+from tests.system.conftest import COMMAND, Up, clean_environ, installation, wait_until
 
 SERVICE = Path(__file__).with_name("instrumented.py")
 PARENT = "00f067aa0ba902b7"
-FAST = ("autoscaler.tick_s=0.2", "up.workers=1")
+SETTINGS = ["autoscaler.tick_s=0.2", "up.workers=1"]
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One installation for the module."""
+    with installation(tmp_path_factory.mktemp("up"), settings=SETTINGS) as started:
+        yield started
 
 
 def create(up: Up, name: str) -> dict[str, Any]:
     """A workload of the instrumented service, ready."""
-    done = up.cli(
+    done = up.cli_here(
         "workload", "create", "--name", name, "--min", "1", "--max", "1", "--wait", "--json",
         "--entrypoint", f"{sys.executable} {SERVICE}", "--readiness", "/healthz",
     )  # fmt: skip
@@ -58,8 +66,7 @@ def invoke(up: Up, workload: dict[str, Any], path: str, trace: str) -> int:
     return httpx2.get(f"{workload['endpoint']}{path}", headers=headers, timeout=60).status_code
 
 
-def test_one_trace_joins_client_gateway_application_and_logs(tidegate_up):
-    up = tidegate_up(settings=FAST)
+def test_one_trace_joins_client_gateway_application_and_logs(up):
     workload = create(up, "traced")
     reader = Reader(up, workload["id"])
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -121,22 +128,21 @@ def test_one_trace_joins_client_gateway_application_and_logs(tidegate_up):
     reader.close()
 
     # The same from the command line.
-    shown = up.cli("traces", "traced", trace).stdout
+    shown = up.cli_here("traces", "traced", trace).stdout
     assert "work (workload-" in shown
     assert "by JSON" in shown
-    assert trace in up.cli("traces", "traced").stdout
-    assert "by JSON" in up.cli("logs", "traced", "--level", "error").stdout
-    assert "by OTLP" not in up.cli("logs", "traced", "--level", "error").stdout
-    assert "by OTLP" in up.cli("logs", "traced", "--trace", trace, "--since", "5m").stdout
-    [line] = up.cli("logs", "traced", "--search", "by text", "--json").stdout.splitlines()
+    assert trace in up.cli_here("traces", "traced").stdout
+    assert "by JSON" in up.cli_here("logs", "traced", "--level", "error").stdout
+    assert "by OTLP" not in up.cli_here("logs", "traced", "--level", "error").stdout
+    assert "by OTLP" in up.cli_here("logs", "traced", "--trace", trace, "--since", "5m").stdout
+    [line] = up.cli_here("logs", "traced", "--search", "by text", "--json").stdout.splitlines()
     assert json.loads(line)["resource"]["replica_id"] == replica
-    local = up.cli("logs", "traced", "--local").stdout
+    local = up.cli_here("logs", "traced", "--local").stdout
     assert "by text" in local
     assert "by OTLP" not in local
 
 
-def test_a_failing_request_is_an_error_in_the_trace(tidegate_up):
-    up = tidegate_up(settings=FAST)
+def test_a_failing_request_is_an_error_in_the_trace(up):
     workload = create(up, "failing")
     reader = Reader(up, workload["id"])
     trace = "5bf92f3577b34da6a3ce929d0e0e4737"
@@ -156,9 +162,8 @@ def test_a_failing_request_is_an_error_in_the_trace(tidegate_up):
 
 
 @pytest.mark.parametrize("name", ["api", "gateway-0"])
-def test_telemetry_survives_the_death_of_a_process(tidegate_up, name):
-    up = tidegate_up(settings=FAST)
-    workload = create(up, "lasting")
+def test_telemetry_survives_the_death_of_a_process(up, name):
+    workload = create(up, f"lasting-{name}")
     reader = Reader(up, workload["id"])
     trace = "6bf92f3577b34da6a3ce929d0e0e4738"
     assert invoke(up, workload, "a", trace) == 200
@@ -191,8 +196,7 @@ def test_telemetry_survives_the_death_of_a_process(tidegate_up, name):
     reader.close()
 
 
-def test_logs_follow_new_lines_through_the_api(tidegate_up):
-    up = tidegate_up(settings=FAST)
+def test_logs_follow_new_lines_through_the_api(up):
     workload = create(up, "chatty")
     environ = {"TIDEGATE_API_URL": up.api_url, "TIDEGATE_TOKEN": up.token}
     process = subprocess.Popen(

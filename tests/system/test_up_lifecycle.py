@@ -8,10 +8,12 @@ import subprocess
 import sys
 
 import httpx2
+import pytest
 
 from tests.system.conftest import (
     COMMAND,
     clean_environ,
+    installation,
     processes_of,
     run_cli,
     wait_until,
@@ -31,8 +33,15 @@ def replicas_of(data_dir):
     return [p for p in processes_of(data_dir) if "controlplane.demo.service" in p.cmdline()]
 
 
-def test_ready_means_that_the_api_and_every_gateway_worker_answer(tidegate_up):
-    up = tidegate_up()
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """For tests that leave it as it is."""
+    with installation(tmp_path_factory.mktemp("up")) as started:
+        yield started
+
+
+def test_ready_means_that_the_api_and_every_gateway_worker_answer(undisturbed):
+    up = undisturbed
     assert get(f"{up.api_url}/readyz") == 200
     assert [get(f"{url}/readyz") for url in up.admin_urls] == [200, 200]
     info = up.run_info()
@@ -42,8 +51,9 @@ def test_ready_means_that_the_api_and_every_gateway_worker_answer(tidegate_up):
     assert all(os.path.exists(f"/proc/{pid}") for pid in info["processes"].values())
 
 
-def test_an_orderly_stop_ends_every_process_in_order_and_forgets_run_json(tidegate_up):
+def test_an_orderly_stop_ends_every_process_in_order_and_leaves_no_token_in_a_file(tidegate_up):
     up = tidegate_up()
+    secret = up.token.encode()
     assert up.stop(signal.SIGINT) == 0
     order = [e["process"] for e in up.events if e["event"] == "stopping"]
     assert [name.split("-")[0] for name in order] == [
@@ -56,10 +66,13 @@ def test_an_orderly_stop_ends_every_process_in_order_and_forgets_run_json(tidega
     assert up.count("killed") == 0
     assert processes_of(up.data_dir) == []
     assert not (up.data_dir / "run.json").exists()
+    files = [path for path in up.data_dir.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if secret in path.read_bytes()]
 
 
-def test_a_second_up_on_the_same_directory_is_refused_and_names_the_first(tidegate_up):
-    up = tidegate_up()
+def test_a_second_up_on_the_same_directory_is_refused_and_names_the_first(undisturbed):
+    up = undisturbed
     second = run_cli("up", "--data-dir", str(up.data_dir), "--port", "0", "--api-port", "0")
     assert second.returncode == 1
     assert f"pid {up.process.pid}" in second.stderr
@@ -88,15 +101,6 @@ def test_the_owner_token_works_and_is_shown_at_the_first_start_only(tidegate_up)
     assert answer.status_code == 200
 
 
-def test_the_token_is_in_no_file_of_the_data_directory(tidegate_up):
-    up = tidegate_up()
-    secret = up.token.encode()
-    up.stop()
-    files = [path for path in up.data_dir.rglob("*") if path.is_file()]
-    assert files
-    assert not [path for path in files if secret in path.read_bytes()]
-
-
 def test_whatever_is_killed_is_started_again_alone_and_all_is_ready_again(tidegate_up):
     up = tidegate_up()
     for count, name in enumerate(["gateway-0", "autoscaler", "api", "store"], start=1):
@@ -119,12 +123,13 @@ def test_whatever_is_killed_is_started_again_alone_and_all_is_ready_again(tidega
     assert up.stop() == 0
 
 
-def test_after_a_kill_of_the_supervisor_children_end_and_the_next_start_works(tidegate_up):
+def test_children_of_a_killed_supervisor_end_by_themselves_and_the_next_start_works(tidegate_up):
     up = tidegate_up()
     token = up.token
-    created = up.cli("token", "create", "--name", "kept").stdout.strip()
+    created = up.cli_here("token", "create", "--name", "kept").stdout.strip()
     up.process.kill()
     up.wait()
+    wait_until(lambda: processes_of(up.data_dir) == [], what="children ended")
     again = tidegate_up()
     assert again.ready["token"] is None
     for text in (token, created):
@@ -136,28 +141,21 @@ def test_after_a_kill_of_the_supervisor_children_end_and_the_next_start_works(ti
     wait_until(lambda: processes_of(up.data_dir) == [], what="no process left")
 
 
-def test_children_of_a_killed_supervisor_end_by_themselves(tidegate_up):
-    up = tidegate_up()
-    up.process.kill()
-    up.wait()
-    wait_until(lambda: processes_of(up.data_dir) == [], what="children ended")
-
-
 def test_a_killed_supervisor_leaves_no_replica_and_the_next_start_brings_them_back(tidegate_up):
     up = tidegate_up()
-    up.cli(
+    up.cli_here(
         "workload", "create", "--name", "kept", "--min", "2", "--max", "2", "--wait",
         "--readiness", "/healthz",
         "--entrypoint", f"{sys.executable} -P -m controlplane.demo.service",
     )  # fmt: skip
-    up.cli("workload", "wait", "kept", "--for", "running")
+    up.cli_here("workload", "wait", "kept", "--for", "running")
     up.process.kill()
     up.wait()
     again = tidegate_up()
     token = {"TIDEGATE_TOKEN": up.token}
-    again.cli("workload", "wait", "kept", "--for", "running", **token)
+    again.cli_here("workload", "wait", "kept", "--for", "running", **token)
     wait_until(lambda: len(replicas_of(up.data_dir)) == 2, what="exactly two replicas")
-    again.cli("invoke", "kept", "/", **token)
+    again.cli_here("invoke", "kept", "/", **token)
     again.stop()
     wait_until(lambda: processes_of(up.data_dir) == [], what="no process left")
 

@@ -16,6 +16,7 @@ from controlplane.model.sections import ApiSettings, Settings
 from controlplane.store.client import Put, Store
 from controlplane.store.ids import ObjectIds
 from controlplane.store.watch import Mirror
+from controlplane.telemetry.intake import Intake
 from tests.integration.api.described import check_answer
 
 GATEWAY = "http://gateway.test:8080"
@@ -109,7 +110,7 @@ async def make_api(store: Store) -> AsyncIterator[MakeApi]:
     opened: list[httpx2.AsyncClient] = []
     mirrors: list[Mirror] = []
 
-    async def make(settings: Settings | None = None) -> Api:
+    async def make(settings: Settings | None = None, *, intake: Intake | None = None) -> Api:
         text = await accounts.ensure_owner(store)
         if text is None:
             _, text = await accounts.create_token(store, name="another")
@@ -120,6 +121,7 @@ async def make_api(store: Store) -> AsyncIterator[MakeApi]:
             store=store,
             mirror=mirror,
             settings=settings or Settings(api=ApiSettings(gateway_url=GATEWAY)),
+            intake=intake,
         )
         app = create_app(services)
 

@@ -105,6 +105,7 @@ async def test_strangers_see_nothing_and_may_do_nothing(api):
         ("GET", f"{one}/protons/{workload['protonId']}"),
         ("GET", f"{one}/events"),
         ("GET", f"{one}/decisions"),
+        ("GET", f"{one}/decisions/{'d' * 24}"),
         ("GET", f"/api/v2/artifacts/{artifact['id']}"),
         ("DELETE", f"/api/v2/artifacts/{artifact['id']}"),
         ("GET", f"/api/v2/artifactRepositories/{artifact['artifactRepositoryId']}"),

@@ -208,6 +208,8 @@ async def test_the_journal_keeps_as_many_lines_as_the_setting_says(make_api):
     api = await make_api(Settings(api=ApiSettings(gateway_url=GATEWAY, audit_kept=5)))
     for _ in range(3):
         await api.workload()
+    page = (await api.owner.get(f"{AUDIT}?limit=2")).json()
+    assert (page["totalCount"], page["count"]) == (5, 2)
     assert len(await lines(api, "?limit=100")) == 5
 
 

@@ -211,6 +211,38 @@ async def test_without_a_key_the_answer_names_the_file_and_the_remedy(api, key_f
     assert "tidegate credential key" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param(None, "cannot be read (Is a directory)", id="a-directory"),
+        pytest.param(b"", "holds no key", id="empty"),
+        pytest.param(b"root:x:0:0:root\n", "Line 1 of", id="another-file"),
+        pytest.param(b"# hunter2\n\xff\xfehunter2", "Line 2 of", id="no-text"),
+    ],
+)
+async def test_a_key_file_that_is_none_is_told_with_setting_and_remedy_and_not_its_content(
+    api, key_file, content, says
+):
+    before = await made(api.owner)
+    key_file.unlink()
+    if content is None:
+        key_file.mkdir()
+    else:
+        key_file.write_bytes(content)
+    values = {"user": "app", "password": "battery staple"}
+    for answer in (
+        await api.owner.post(PATH, json=BASIC | values),
+        await api.owner.patch(f"{PATH}{before['id']}", json=values),
+    ):
+        detail = answer.json()["detail"]
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        for part in (says, str(key_file), "api.credentials_key_file", "tidegate credential key"):
+            assert part in detail
+        for part in ("root:", "hunter2", "battery"):
+            assert part not in detail
+    assert (await api.owner.get(PATH)).status_code == 200
+
+
 async def test_a_lost_key_is_named_and_entering_all_values_again_heals(api, key_file):
     created = await made(api.owner)
     one = f"{PATH}{created['credentialId']}"

@@ -52,7 +52,21 @@ ARTIFACT = artifact_body(
 )
 GROUP = {
     "name": "default",
-    "autoscaling": ELASTIC | {"policies": [CONCURRENCY | {"minCount": 0, "maxCount": 2}]},
+    "autoscaling": ELASTIC
+    | {
+        "policies": [CONCURRENCY | {"minCount": 0, "maxCount": 2}],
+        "behavior": {"maxScaleUpRate": 2, "scaleDownDelaySeconds": 1, "activationScale": 2},
+        "schedules": [
+            {
+                "name": "n",
+                "cron": "0 8 * * 1-5",
+                "timezone": "Europe/Vienna",
+                "durationMinutes": 5,
+                "minReplicaCount": 1,
+                "maxReplicaCount": 2,
+            }
+        ],
+    },
     "containers": [{"name": "main", "resourceAllocation": {"cpu": 1, "memory": "1GB"}}],
     "resourceBundles": ["cpu.small"],
     "concurrencyLimitPerReplica": 3,
@@ -162,3 +176,11 @@ async def test_a_body_is_read_as_json_whatever_curl_says_it_is(api, kind):
     headers = {"Content-Type": kind} if kind else {}
     created = await api.owner.post("/api/v2/artifacts/", content=body, headers=headers)
     assert created.status_code == 201, created.text
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["executionEnvironments/?limit=100", "files/", "files"])
+async def test_what_only_image_builds_need_is_not_served(api, verb, path):
+    answer = await api.owner.request(verb, f"/api/v2/{path}", json={})
+    assert answer.status_code == 404
+    assert isinstance(answer.json()["detail"], str)

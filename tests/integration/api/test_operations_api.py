@@ -1,5 +1,6 @@
 import pytest
 
+from controlplane.model.behavior import Behavior
 from controlplane.model.states import ProtonState, ReplicaPhase
 from controlplane.model.workloads import Proton, Replica, Scale, Workload
 from tests.integration.api.conftest import CONCURRENCY, ELASTIC, IDS, container, runtime_body
@@ -172,6 +173,42 @@ async def test_the_status_is_what_the_replicas_do(api, wanted, phases, new, old)
 
 
 # -- settings ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_damping_and_schedules_are_kept_and_change_in_place(api, path):
+    behavior = {"maxScaleUpRate": 4, "scaleDownDelaySeconds": 30.5, "activationScale": 2}
+    office = {
+        "name": "office",
+        "cron": "0 8 * * 1-5",
+        "timezone": "Europe/Vienna",
+        "durationMinutes": 600,
+        "minReplicaCount": 2,
+    }
+    told = ELASTIC | {"behavior": behavior, "schedules": [office]}
+    made = await api.workload(path, runtime=runtime_body(autoscaling=told))
+    (group,) = made["runtime"]["containerGroups"]
+    assert group["autoscaling"]["behavior"] == behavior
+    assert group["autoscaling"]["schedules"] == [office]
+
+    settings = f"{path}/{made['id']}/settings"
+    plain = runtime_body(autoscaling=ELASTIC | {"behavior": {"minRunTimeSeconds": 60}})
+    changed = await api.owner.patch(settings, json={"runtime": plain})
+    assert changed.json()["status"] == "completed", "no replica restarts"
+    proton = await api.store.get(Proton, made["protonId"])
+    auto = proton.record.runtime.group().autoscaling
+    assert auto.behavior == Behavior(min_run_time_s=60)
+    assert auto.schedules == ()
+
+    wrong = ELASTIC | {"schedules": [office | {"timezone": "Vienna"}]}
+    refused = await api.owner.patch(settings, json={"runtime": runtime_body(autoscaling=wrong)})
+    assert refused.status_code == 422
+    (reason,) = refused.json()["detail"]
+    assert reason["loc"][-3:] == ["schedules", 0, "timezone"]
+    assert "Europe/Vienna" in reason["msg"]
+
+    again = await api.owner.patch(settings, json={"runtime": made["runtime"]})
+    assert again.json()["runtime"] == made["runtime"], "sent back as it was answered"
 
 
 @pytest.mark.parametrize("path", PATHS)

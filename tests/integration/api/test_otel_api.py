@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from prometheus_client.parser import text_string_to_metric_families
 
 from controlplane import accounts
 from controlplane.api.services import Services
@@ -106,6 +107,45 @@ async def test_pages_hold_still_while_lines_come_in(api, archive):
     page = (await api.owner.get(f"/api/v2/otel/workload/{workload}/logs?limit=2&offset=2")).json()
     assert page["previous"] is not None
     assert page["previous"].startswith("http://api.test:8081/api/v2/otel/workload/")
+
+
+async def test_what_becomes_of_telemetry_is_counted(make_api, tmp_path):
+    archive = Archive(tmp_path, max_bytes=64 * 1024 * 1024, min_free_bytes=2**62)
+    archive.start()
+    try:
+        api = await make_api(
+            intake=Intake(archive=archive, secret=b"s", settings=TelemetrySettings())
+        )
+        workload = (await api.workload())["id"]
+        await send(api, archive, workload, log_lines("1", "2", "3"))
+        page = (await api.owner.get("/metrics")).text
+    finally:
+        archive.stop()
+    found = {f.name: f for f in text_string_to_metric_families(page)}
+    for name, value in (("batches_written", 0), ("records_dropped", 3), ("records_evicted", 0)):
+        family = found[f"api_telemetry_{name}"]
+        assert (family.type, [sample.value for sample in family.samples]) == ("counter", [value])
+        assert family.documentation
+
+
+async def test_a_page_of_long_lines_ends_early_and_the_next_goes_on(api, archive):
+    workload = (await api.workload())["id"]
+    long = "x" * 65_000
+    for part in range(4):  # a request may have 2 MiB of JSON
+        body = log_lines(*(f"{part} {n} {long}" for n in range(25)))
+        assert (await send(api, archive, workload, body)).status_code == 200
+    seen, sizes = [], []
+    url = f"/api/v2/otel/workload/{workload}/logs?limit=1000"
+    while url:
+        answer = await api.owner.get(url)
+        page = answer.json()
+        assert page["count"] == len(page["data"]) > 0
+        sizes.append(len(answer.content))
+        seen += [line["message"][:4] for line in page["data"]]
+        url = page["next"]
+    assert len(seen) == len(set(seen)) == 100
+    assert len(sizes) == 2
+    assert max(sizes) < 5 * 1024 * 1024
 
 
 async def test_filters_of_lines_work_together(api, archive):

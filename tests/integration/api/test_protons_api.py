@@ -2,6 +2,7 @@ import msgspec
 import pytest
 
 from controlplane.model.decisions import Decision, Reason, Step
+from controlplane.model.shadows import Account, ShadowEntry, ShadowKind, journal_name
 from controlplane.model.states import ProtonState, ReplicaPhase
 from controlplane.model.workloads import Replica, Scale
 from tests.integration.api.conftest import GATEWAY, IDS, runtime_body
@@ -198,3 +199,64 @@ async def test_decisions_are_read_newest_first(api, path):
     assert newest["next"] == "2 more in flight -> 4"
     rest = (await api.owner.get(body["next"])).json()
     assert [d["replicas"] for d in rest["data"]] == [1]
+    assert "basis" not in newest
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_one_decision_comes_with_its_basis_bit_for_bit(api, path):
+    workload = await api.workload(path)
+    one = f"{path}/{workload['id']}/decisions"
+    basis = {"observation": {"at": 1e9 + 0.1, "load": {"mean_stable": 0.1 + 0.2}}, "now_s": 7.25}
+    for number in range(1, 401):
+        entry = decision(workload, number)
+        if number == 17:
+            raw = msgspec.Raw(msgspec.json.encode(basis))
+            entry = msgspec.structs.replace(entry, basis=raw, code="0.1.0+core.0123456789ab")
+        await api.store.append(
+            f"decisions:{workload['protonId']}", msgspec.json.encode(entry), keep=1000
+        )
+    found = (await api.owner.get(f"{one}/{decision(workload, 17).id}")).json()
+    assert (found["replicas"], found["codeVersion"]) == (17, "0.1.0+core.0123456789ab")
+    assert found["basis"] == basis
+    older = (await api.owner.get(f"{one}/{decision(workload, 18).id}")).json()
+    assert (older["basis"], older["codeVersion"]) == (None, "")
+    missing = await api.owner.get(f"{one}/{'e' * 24}")
+    assert missing.status_code == 404
+    assert "has no decision" in missing.json()["detail"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_shadow_decisions_are_read_beside_what_was_decided(api, path):
+    workload = await api.workload(path)
+    shadows = f"{path}/{workload['id']}/shadowDecisions"
+    assert (await api.owner.get(shadows)).json()["data"] == []
+    acted = Account(replica_seconds=600.0, short_seconds=12.5, cold_starts=2, changes=3, peak=4)
+    shadowed = Account(replica_seconds=900.0, surplus_seconds=60.0, peak=5)
+    for kind in ShadowKind:
+        entry = ShadowEntry(
+            kind=kind,
+            decision=decision(workload, 5),
+            acting=4,
+            forecast_acts=kind is ShadowKind.FORECAST,
+            seconds=300.0,
+            acted=acted,
+            shadowed=shadowed,
+        )
+        name = journal_name(kind, workload["protonId"])
+        await api.store.append(name, msgspec.json.encode(entry), keep=100)
+    (policy,) = (await api.owner.get(shadows)).json()["data"]
+    assert (policy["kind"], policy["actingReplicas"]) == ("policy", 4)
+    assert policy["decision"]["replicas"] == 5
+    assert policy["acting"] == {
+        "replicaMinutes": 10,
+        "surplusReplicaMinutes": 0,
+        "shortSeconds": 12.5,
+        "coldStarts": 2,
+        "changes": 3,
+        "peakReplicas": 4,
+    }
+    assert policy["shadow"]["surplusReplicaMinutes"] == 1
+    query = f"kind=forecast&protonId={workload['protonId']}&limit=1"
+    (forecast,) = (await api.owner.get(f"{shadows}?{query}")).json()["data"]
+    assert (forecast["kind"], forecast["forecastActs"]) == ("forecast", True)
+    assert (await api.owner.get(f"{shadows}?kind=other")).status_code == 422

@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from controlplane.conductor.loop import Conductor
 from controlplane.conductor.steps import parts
 from controlplane.model.reports import LoadReport
 from controlplane.model.sections import ApiSettings, ConductorSettings, Settings
-from controlplane.model.states import ProtonState, ReplicaPhase
-from controlplane.model.workloads import Proton, Replica, Scale, Workload
+from controlplane.model.states import ProtonState, ReplacementStatus, ReplicaPhase
+from controlplane.model.workloads import Proton, Replacement, Replica, Scale, Workload
 from tests.fakes.waiting import until
 from tests.integration.api.conftest import (
     ELASTIC,
@@ -492,9 +493,13 @@ async def test_a_stopped_workload_starts_with_the_other_artifact(conducted: Api)
 async def test_a_delete_takes_both_protons(conducted: Api) -> None:
     api = conducted
     workload = await api.workload()
-    await begin(api, workload)
+    begun = await begin(api, workload)
     assert (await api.owner.delete(f"/api/v2/workloads/{workload['id']}")).status_code == 204
     assert await api.store.list(Proton) == []
+    (entry,), _ = await api.store.read_journal(f"history:{workload['id']}", limit=10)
+    ended = msgspec.json.decode(entry, type=Replacement)
+    assert (ended.id, ended.status) == (begun["id"], ReplacementStatus.ERRORED)
+    assert ended.message == "Cancelled: the workload was removed."
 
 
 async def test_a_draft_edit_does_not_reach_the_candidate(api: Api) -> None:

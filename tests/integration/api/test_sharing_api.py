@@ -283,3 +283,36 @@ async def test_who_may_only_run_an_artifact_does_not_promote_it(api):
     assert (await api.owner.get(path)).json()["status"] == "draft"
     await shared(api, entry("OWNER", id=ann.id), path=path)
     assert (await as_ann.post(promote)).status_code == 202
+
+
+async def test_an_artifacts_role_counts_when_it_is_put_behind_a_workload_not_afterwards(api):
+    artifact = await api.artifact(lock=True)
+    other = await api.artifact(lock=True)
+    ann, as_ann = await api.person("ann")
+    path = f"/api/v2/artifacts/{artifact['id']}"
+    await shared(api, entry(id=ann.id), path=path)
+    made = await as_ann.post(WORKLOADS, json={"name": "w", "artifactId": artifact["id"]})
+    mine = f"{WORKLOADS}{made.json()['id']}"
+    await shared(api, path=path)  # ann's role is taken away
+    assert (await as_ann.get(path)).status_code == 403
+    # What she owns goes on to obey her: whoever shared it could stop nothing by this.
+    for action in ("stop", "start"):
+        assert (await as_ann.post(f"{mine}/{action}")).status_code == 202
+    runtime = {"runtime": {"containerGroups": [{"replicaCount": 2}]}}
+    assert (await as_ann.patch(f"{mine}/settings", json=runtime)).status_code == 202
+    # But nothing that would be another use of it.
+    again = await as_ann.post(WORKLOADS, json={"name": "v", "artifactId": artifact["id"]})
+    assert again.status_code == 403
+    assert "artifact" in again.json()["detail"]
+    replacement = {"artifactId": other["id"], "strategy": "rolling"}
+    refused = await as_ann.post(f"{mine}/replacement", json=replacement)
+    assert (refused.status_code, other["id"] in refused.json()["detail"]) == (403, True)
+
+
+async def test_a_co_owner_without_a_role_on_the_artifact_starts_and_stops(api):
+    workload = await api.workload()
+    ann, as_ann = await api.person("ann")
+    path = await shared(api, entry("OWNER", id=ann.id), path=f"{WORKLOADS}{workload['id']}")
+    assert (await as_ann.get(f"/api/v2/artifacts/{workload['artifactId']}")).status_code == 403
+    for action in ("stop", "start"):
+        assert (await as_ann.post(f"{path}/{action}")).status_code == 202

@@ -34,14 +34,6 @@ async def test_the_account_has_what_public_clients_read(make_api, path):
     assert body["limits"] == {"maxConcurrentWorkloads": 3, "maxWorkloadReplicas": 7}
 
 
-@pytest.mark.parametrize("query", ["", "/", "?useCases=workload", "/?limit=100&offset=5"])
-async def test_there_is_no_catalogue_of_bundles_and_the_list_says_so(api, query):
-    answer = await api.owner.get(f"/api/v2/mlops/compute/bundles{query}")
-    assert answer.status_code == 200
-    assert (answer.json()["data"], answer.json()["totalCount"]) == ([], 0)
-    assert answer.json()["next"] is None
-
-
 @pytest.mark.parametrize(
     "path", ["version", "account/info", "mlops/compute/bundles", "credentials"]
 )

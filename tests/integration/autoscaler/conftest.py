@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from autoscaler.inventory import NO_MACHINES, Inventory
 from autoscaler.process import Autoscaler
 from autoscaler.reconcilers.base import ReplicaWriter, Secrets
 from controlplane.model.artifacts import ArtifactSpec
@@ -165,6 +166,7 @@ async def launch(
             url: str = store_url,
             chosen: AutoscalerSettings = settings,
             store_class: type[Store] = Store,
+            inventory: Inventory = NO_MACHINES,
         ) -> Running:
             store = await stack.enter_async_context(
                 await store_class.connect(StoreSettings(url=url), client_name="test-autoscaler")
@@ -187,6 +189,7 @@ async def launch(
                 new_id=ids.new,
                 clock=asyncio.get_running_loop().time,
                 wall=time.time,
+                inventory=inventory,
             )
             task = asyncio.create_task(autoscaler.run())
             running = Running(autoscaler, store, reconcilers, task)

@@ -5,9 +5,12 @@ import asyncio
 import msgspec
 import pytest
 
+from autoscaler.core.again import differences
+from autoscaler.core.basis import decode
 from autoscaler.reconcilers.base import Failure
+from autoscaler.version import code_version
 from controlplane.model.decisions import Reason
-from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.model.reports import ProtonLoad, WorkerNumbers
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.states import Desired, ProtonState
 from controlplane.model.workloads import Proton, Replica, Scale
@@ -51,6 +54,9 @@ async def test_waking_from_zero_starts_what_the_queue_needs(launch: Launch, stor
         assert woken.previous_replicas == 0
         assert woken.id
         assert "Scaled From Zero" in await running.events(proton)
+        for recorded in decisions:
+            assert differences(recorded, decode(recorded.basis))[1] == []
+            assert recorded.code == code_version()
 
 
 async def test_a_wake_up_does_not_wait_for_a_tick(launch: Launch, store: Store):
@@ -68,9 +74,9 @@ async def test_a_wake_up_does_not_wait_for_a_tick(launch: Launch, store: Store):
 class SlowlyCollected(Store):
     """Takes long to say what gateways report."""
 
-    async def collect_reports(self) -> list[LoadReport]:
+    async def collect_numbers(self) -> list[WorkerNumbers]:
         await asyncio.sleep(0.3)
-        return await super().collect_reports()
+        return await super().collect_numbers()
 
 
 async def test_a_slow_collection_delays_neither_the_first_replica_nor_the_others(
@@ -129,7 +135,10 @@ async def test_the_count_follows_the_load_up_and_down_and_to_zero(launch: Launch
                 last = decision.replicas
         assert last == 0
         events = await running.events(proton)
-        assert events == ["Scaled From Zero", "Scaled To Zero"]
+        assert events == [
+            *("Scaled From Zero", "Panic Entered", "Maximum Reached", "Panic Left"),
+            "Scaled To Zero",
+        ]
 
 
 async def test_draining_replicas_are_kept_while_a_gateway_has_requests_on_them(

@@ -11,11 +11,12 @@ from autoscaler.reconcilers.base import SecretError
 from autoscaler.secrets import RECORDS, StoreSecrets, token_id
 from controlplane import audit
 from controlplane.accounts import token_digest
+from controlplane.cli.credential import reseal
 from controlplane.model.artifacts import ArtifactSpec, Container, ContainerGroup, EnvVar
 from controlplane.model.people import Credential, Scope, Token, User
 from controlplane.model.states import EVERYBODY, AccessRole, Desired
 from controlplane.model.workloads import Proton, Runtime, Workload
-from controlplane.sealing import KeyFile, make_key_file, new_key, seal_values
+from controlplane.sealing import KeyFile, make_key_file, new_key, seal_values, sealing_key
 from controlplane.store.client import Delete, Put
 from controlplane.store.watch import Mirror
 
@@ -45,6 +46,10 @@ class Rig:
     async def write(self, *records):
         revision = await self.store.commit([Put(record) for record in records])
         await self.mirror.reached(revision, timeout_s=20)
+
+    async def settle(self):
+        """Wait until the mirror has everything that was written."""
+        await self.mirror.reached(await self.store.commit([], journal=[("test", b"", 1)]))
 
     async def told(self, *variables):
         container = Container(name="main", environment=variables)
@@ -202,12 +207,17 @@ async def test_without_a_workload_a_key_or_the_lease_there_is_no_token(rig, stor
 OWNERS = {f"u{user_id}": AccessRole.OWNER for user_id in (CREATOR, MALLORY)}
 
 
-async def holder(rig, container="main"):
-    """Whose token a container is told."""
+async def given(rig, container="main"):
+    """The token that a container is told."""
     asks = Container(name=container, environment=(TOKEN,))
     told = await rig.secrets.variables(WORKLOAD, asks)
     digest = token_digest(told["DATAROBOT_API_TOKEN"])
-    return next(t.user_id for t in rig.mirror.all(Token).values() if t.digest == digest)
+    return next(t for t in rig.mirror.all(Token).values() if t.digest == digest)
+
+
+async def holder(rig, container="main"):
+    """Whose it is."""
+    return (await given(rig, container)).user_id
 
 
 async def test_the_token_is_theirs_who_made_the_proton_that_starts(rig):
@@ -243,6 +253,53 @@ async def test_a_token_whose_user_cannot_have_it_is_replaced_by_another_owners(r
         await rig.write(creator)
     assert await holder(rig) == MALLORY
     assert await rig.told(TOKEN) != before
+
+
+@pytest.mark.parametrize(
+    ("starter", "only"),
+    [
+        pytest.param(user(CREATOR), (WORKLOAD,), id="no-owner-any-more"),
+        pytest.param(user(CREATOR, disabled=True), (WORKLOAD,), id="disabled"),
+        pytest.param(user(CREATOR, admin=True, disabled=True), (WORKLOAD,), id="disabled-admin"),
+        pytest.param(user(CREATOR, admin=True), (), id="an-admin-acts-for-everybody"),
+    ],
+)
+async def test_who_did_not_choose_the_code_lends_it_no_rights_on_other_workloads(
+    rig, starter, only
+):
+    await rig.write(workload(**{f"u{MALLORY}": AccessRole.OWNER}), user(MALLORY), starter)
+    token = await given(rig)
+    assert (token.user_id, token.workload_ids) == (MALLORY, only)
+
+
+async def test_an_admin_who_is_none_any_more_lends_nobodys_rights_from_the_next_start_on(rig):
+    roles = {f"u{MALLORY}": AccessRole.OWNER}
+    await rig.write(workload(**roles), user(MALLORY))
+    before = await given(rig)
+    assert before.workload_ids == ()
+    await rig.write(user(CREATOR))
+    after = await given(rig)
+    assert (after.user_id, after.workload_ids) == (MALLORY, (WORKLOAD,))
+    assert after.digest != before.digest
+    # Whoever owns the workload starts it: now it is their choice.
+    await rig.write(proton("d" * 24, creator_id=MALLORY, created_at=2.0))
+    assert (await given(rig)).workload_ids == ()
+
+
+async def test_a_token_opens_with_the_new_key_after_a_rekey(rig, store):
+    """What the command seals anew is about the same record as here."""
+    first = await rig.told(TOKEN)
+    await rig.write(credential(rig, password="one"))
+    (old,) = rig.keys.ring().ids
+    assert await reseal(store, rig.keys, keep_key=False, forget=False) == (2, [])
+    assert await reseal(store, rig.keys, keep_key=True, forget=True) == (0, [])
+    assert old not in rig.keys.ring().ids
+    await rig.settle()
+    assert await rig.told(TOKEN) == first
+    assert await rig.told(reference()) == {"PW": "one"}
+    held = await rig.store.get(Token, TOKEN_ID)
+    assert held.record.digest == token_digest(first["DATAROBOT_API_TOKEN"])
+    assert sealing_key(held.record.sealed) == rig.keys.ring().ids[0]
 
 
 async def test_without_an_enabled_owner_there_is_no_token(rig):

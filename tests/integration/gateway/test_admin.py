@@ -64,6 +64,7 @@ async def test_the_metrics_page_is_what_prometheus_reads(rig: Rig) -> None:
         "gateway_requests_in_flight",
         "gateway_request_duration_seconds",
         "gateway_loop_lag_seconds",
+        "gateway_spans_dropped",
         "process_cpu_seconds",
     ):
         assert wanted in names

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from controlplane.model.sections import GatewaySettings, Settings, StoreSettings, TelemetrySettings
-from controlplane.model.spans import GatewaySpan
+from controlplane.model.spans import GatewaySpan, SpanNews
 from controlplane.store.client import Store
+from controlplane.store.errors import StoreUnavailableError
 from gateway.net import spans as spans_module
 from tests.integration.gateway import records
 from tests.integration.gateway.gateways import InProcess
@@ -171,6 +172,34 @@ async def test_more_spans_than_can_wait_are_dropped(rig, heard, monkeypatch):
     await rig.replica(answering(OK))
     for _ in range(3):
         await rig.ask("GET", "/", SAMPLED)
+    async with asyncio.timeout(30):
+        while (await rig.gateway.metrics())["gateway_spans_dropped_total"] < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     await rig.gateway.stop()
     await until(lambda: heard)
     assert len(heard) == 1
+
+
+class Away:
+    """A store that does not answer."""
+
+    available = False
+
+    async def tell_spans(self, _: SpanNews) -> None:
+        raise StoreUnavailableError("away")
+
+
+async def test_spans_of_while_the_store_was_away_are_counted(monkeypatch):
+    monkeypatch.setattr(spans_module, "TELL_S", 0.0)
+    monkeypatch.setattr(spans_module, "MAX_TOLD", 2)
+    told = spans_module.Spans(Away(), worker_id="w", ratio=0.0, wall=time.time, random=lambda: 0.0)
+    for _ in range(5):
+        told.keep(
+            GatewaySpan(
+                workload_id="w", trace_id=TRACE, span_id=PARENT, name="a", start_ns=0, duration_ns=1
+            )
+        )
+    told.start()
+    await until(lambda: told.dropped)
+    assert told.dropped == 5
+    await told.stop()

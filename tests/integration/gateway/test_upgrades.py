@@ -11,6 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from controlplane.model.reports import OpenStreams
 from tests.integration.gateway import records
 from tests.integration.gateway.records import TOKEN, WORKLOAD_ID
 from tests.integration.gateway.rig import Rig, request
@@ -56,6 +57,34 @@ async def test_a_websocket_echoes_through_the_gateway(rig: Rig) -> None:
         assert client.response.headers["X-Request-Id"]
         await rig.counted(started=1, in_flight=1)
     await rig.counted(started=1, in_flight=0, finished={"1xx": 1})
+
+
+async def test_a_report_names_the_open_websockets_of_a_replica(rig: Rig) -> None:
+    await rig.start(report_interval_s=0.02)
+    seen: dict[str, OpenStreams] = {}
+
+    async def told() -> dict[str, OpenStreams]:
+        seen.clear()
+        seen.update((await rig.report()).streams)
+        return seen
+
+    async def silent() -> bool:
+        return any(streams.silent_s >= 0.3 for streams in (await told()).values())
+
+    async def none() -> bool:
+        return not await told()
+
+    async with websockets(rig) as client:
+        await client.send("hello")
+        await client.recv()
+        await until_async(told)
+        (streams,) = seen.values()
+        assert (streams.open, streams.active, streams.protocol) == (1, 1, "websocket")
+        assert streams.client == "127.0.0.1"
+        await until_async(silent)
+        await client.send("again")
+        await client.recv()
+    await until_async(none)
 
 
 async def test_large_websocket_messages_pass_both_ways(rig: Rig) -> None:

@@ -7,21 +7,32 @@ import sys
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import Replica
-from tests.fakes.replicas import PROTON_ID, proton
+from tests.fakes.replicas import PROTON_ID, SAMPLE, proton
 from tests.fakes.waiting import until
 from tests.integration.reconciler.conftest import Bench, marked, quick
 
 FOREVER = 10**9
+OVERWRITES = """
+import ctypes, runpy
+with open("/proc/self/stat") as stat:
+    fields = stat.read().rpartition(")")[2].split()
+start, end = int(fields[47]), int(fields[48])  # env_start and env_end, see proc_pid_stat(5)
+ctypes.memset(start, 0, end - start)
+runpy.run_module("controlplane.demo.service", run_name="__main__")
+"""
+"""What nginx and setproctitle do: the memory that shows the environment is used for a title."""
 
 
-async def abandon(bench: Bench, count: int) -> list[Replica]:
+async def abandon(bench: Bench, count: int, *command: str) -> list[Replica]:
     """Replicas whose autoscaler was killed, and their records as the store has them."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tests.integration.reconciler.abandoned", str(bench.data_dir), str(count)),
+        *command,
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[3],
     )
@@ -157,3 +168,64 @@ async def test_the_port_of_an_adopted_replica_is_not_given_away(bench: Bench):
     reconciler.plan(proton(), 2)
     replica = await bench.message("Waits for a free port")
     assert replica.phase is ReplicaPhase.PENDING
+
+
+# -- replicas that hide their environment ---------------------------------------------------------
+
+SERVE = f'env -i PATH="$PATH" PORT="$PORT" HOST="$HOST" PYTHONPATH="$PYTHONPATH" {" ".join(SAMPLE)}'
+
+
+def hidden(*lines: str) -> tuple[str, ...]:
+    """A command whose process shows nothing of the environment that it was given."""
+    return ("sh", "-c", "\n".join([*lines, f"exec {SERVE}"]))
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_a_replica_without_its_marks_that_nobody_wants_is_ended(bench: Bench):
+    [record] = await abandon(bench, 1, *hidden("cd /"))
+    assert marked(bench.data_dir) == []
+    assert record.pid is not None
+    await bench.start()
+    await until(lambda: record.pid is not None and not lives(record.pid))
+    assert bench.writer.records == {}
+
+
+async def test_helpers_in_a_session_of_their_own_are_known_by_their_directory(bench: Bench):
+    [record] = await abandon(
+        bench, 1, *hidden("setsid env -i sleep 1000 &", "echo $! > helper; sleep 0.2")
+    )
+    assert record.pid is not None
+    [file] = bench.data_dir.rglob("helper")
+    helper = int(file.read_text())
+    assert os.getsid(helper) != record.pid
+    bench.writer.records.clear()  # not even a record: it was killed before it was written
+    await bench.start()
+    await until(lambda: record.pid is not None and not lives(record.pid))
+    await until(lambda: not lives(helper))
+
+
+async def test_a_program_that_writes_over_its_environment_is_adopted(bench: Bench):
+    [record] = await abandon(bench, 1, sys.executable, "-c", OVERWRITES)
+    assert marked(bench.data_dir) == []
+    reconciler = await bench.start(None, proton())
+    assert [r.pid for r in reconciler.replicas()] == [record.pid]
+
+
+async def test_a_process_with_a_recorded_id_that_began_later_is_left_alone(bench: Bench):
+    [record] = await abandon(bench, 1)
+    stranger = await asyncio.create_subprocess_exec("sleep", "1000", start_new_session=True)
+    assert record.process_started is not None
+    bench.writer.records[record.id] = msgspec.structs.replace(
+        record, pid=stranger.pid, process_started=record.process_started - 100
+    )
+    await bench.start(None, proton())
+    await bench.empty()
+    assert stranger.returncode is None
+    stranger.kill()
+    await stranger.wait()

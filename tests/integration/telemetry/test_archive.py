@@ -4,6 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,13 +73,13 @@ def keep(archive: Archive, workload: str = "w", size: int = 10, **records: objec
 def lines(archive: Archive, workload: str = "w", limit: int = 100, **filters: object) -> list[str]:
     query = LogQuery(window=Window(workload_id=workload), **filters)  # type: ignore[arg-type]
     found = archive.read(lambda db: queries.find_logs(db, query, offset=0, limit=limit))
-    return [row["message"] for row in found or []]
+    return [row["message"] for row in (found.rows if found else [])]
 
 
 def traces(archive: Archive, **filters: object) -> list[dict[str, object]]:
     query = TraceQuery(window=Window(workload_id="w"), **filters)  # type: ignore[arg-type]
     found = archive.read(lambda db: queries.find_traces(db, query, offset=0, limit=100))
-    return [dict(row) for row in found or []]
+    return [dict(row) for row in (found.rows if found else [])]
 
 
 def held(archive: Archive) -> dict[tuple[str, str], int]:
@@ -137,11 +138,42 @@ def test_filters_of_lines(archive, filters, found):
     assert sorted(lines(archive, **filters)) == wanted
 
 
+def pages(archive, query, limit):
+    """Walk all pages of a query as clients do: sizes of pages, and all rows."""
+    sizes, rows, more = [], [], True
+    while more:
+        page, more = archive.read(lambda db: query(db, offset=len(rows), limit=limit))  # noqa: B023
+        sizes.append(sum(row["size"] for row in page))
+        assert page or not more
+        rows += page
+    return sizes, rows
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+def test_pages_are_bounded_in_bytes_too_and_hold_every_record_once(archive, monkeypatch, limit):
+    monkeypatch.setattr(queries, "MAX_PAGE_BYTES", 5000)
+    sizes = [10, 1000, 6000, 1, 1, 4000, 9000, 9000, 10, 10]  # some are larger than a page
+    keep(
+        archive,
+        logs=[log("x" * size, at) for at, size in enumerate(sizes)],
+        spans=[span(f"{at:02}", at, name="y" * size) for at, size in enumerate(sizes)],
+    )
+    window = LogQuery(window=Window(workload_id="w"))
+    told, rows = pages(archive, partial(queries.find_logs, query=window), limit)
+    assert [len(row["message"]) for row in rows] == sizes[::-1]
+    assert max(told) < 5000 + 9000
+    assert len(told) > 4
+    told, rows = pages(archive, partial(queries.find_spans, workload_id="w", trace_id=TRACE), limit)
+    assert [len(row["name"]) for row in rows] == sizes
+    assert len(told) > 4
+
+
 def test_a_window_holds_its_start_and_not_its_end(archive):
     keep(archive, logs=[log("a", 0), log("b", 10), log("c", 20)])
     query = LogQuery(window=Window(workload_id="w", start_ns=T0 + 10, end_ns=T0 + 20))
     found = archive.read(lambda db: queries.find_logs(db, query, offset=0, limit=9))
-    assert [row["message"] for row in found] == ["b"]
+    assert [row["message"] for row in found.rows] == ["b"]
+    assert not found.more
 
 
 def test_a_trace_is_summed_up_from_its_spans_in_any_order(archive):
@@ -316,6 +348,8 @@ def test_a_noisy_workload_loses_its_own_oldest_lines_and_nobody_elses(make_archi
     left = lines(archive, "noisy", limit=10_000)
     assert left[0].startswith("39-99 ")
     assert 100 < len(left) < 4000
+    until(lambda: archive.evicted == 4000 - len(lines(archive, "noisy", 10_000)), "all counted")
+    assert archive.dropped == 0
     until(lambda: held(archive)["noisy", "logs"] == len(lines(archive, "noisy", 10_000)), "held")
 
 
@@ -411,8 +445,8 @@ def test_a_file_that_breaks_while_it_is_used_is_set_aside(tmp_path, make_archive
 
 def test_a_full_disk_drops_telemetry_and_nothing_else(make_archive, caplog):
     archive = make_archive(min_free_bytes=2**62)
-    keep(archive, logs=[log("a")])
-    assert archive.dropped == 1
+    keep(archive, logs=[log("a"), log("b")], points=[point("c", 1)])
+    assert archive.dropped == 3
     assert lines(archive) == []
     assert "telemetry is dropped" in caplog.text
 

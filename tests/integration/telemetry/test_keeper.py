@@ -119,7 +119,7 @@ async def until(condition: Callable[[], object]) -> None:
 def lines(archive: Archive, workload_id: str = WORKLOAD) -> list[str]:
     query = LogQuery(window=Window(workload_id=workload_id))
     found = archive.read(lambda db: queries.find_logs(db, query, offset=0, limit=1000))
-    return [row["message"] for row in found or []][::-1]
+    return [row["message"] for row in (found.rows if found else [])][::-1]
 
 
 async def test_output_is_read_while_a_replica_runs_and_to_its_end(stage):

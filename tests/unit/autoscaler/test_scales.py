@@ -5,6 +5,9 @@ import itertools
 import msgspec
 import pytest
 
+from autoscaler.core.basis import Basis, decode
+from autoscaler.core.damping import DampingState
+from autoscaler.core.observation import DecisionState, Observation, Scaling
 from autoscaler.reconcilers.base import Failure
 from autoscaler.scales import (
     JOURNAL_EVERY_S,
@@ -14,7 +17,8 @@ from autoscaler.scales import (
     Unwritten,
 )
 from controlplane.model.artifacts import ArtifactSpec
-from controlplane.model.decisions import Decision, Reason
+from controlplane.model.decisions import Decision, Reason, Step
+from controlplane.model.grants import Grant, Refusal
 from controlplane.model.states import ProtonState, ReplicaPhase
 from controlplane.model.workloads import Event, Proton, Replica, Runtime, Scale
 from controlplane.store.client import Delete, Put
@@ -30,6 +34,26 @@ PROTON = Proton(
     updated_at=0.0,
 )
 
+BASIS = Basis(
+    observation=Observation(at=99.0, ready=2),
+    scaling=Scaling(workload_id="w", proton_id="p", fixed=2),
+    state=DecisionState(wanted=2),
+    now_s=7.25,
+)
+
+
+def refused(granted: int, refusal: Refusal = Refusal.HELD, **changes: object) -> Grant:
+    grant = Grant(
+        granted=granted,
+        refusal=refusal,
+        position=1,
+        line=1,
+        since=90.0,
+        decided_reason="on_target",
+        note=f"{granted} have room",
+    )
+    return msgspec.structs.replace(grant, **changes)
+
 
 def finding(
     replicas: int,
@@ -39,6 +63,7 @@ def finding(
     ready: int = 0,
     cold_starts_s: tuple[float, ...] = (),
     failure: Failure | None = None,
+    grant: Grant | None = None,
 ) -> Finding:
     decision = Decision(
         id="",
@@ -48,6 +73,7 @@ def finding(
         replicas=replicas,
         previous_replicas=replicas if before is None else before,
         reason=reason,
+        grant=grant,
     )
     running = [
         Replica(id=str(n), workload_id="w", proton_id="p", phase=ReplicaPhase.READY, created_at=0.0)
@@ -59,13 +85,15 @@ def finding(
         replicas=running,
         cold_starts_s=cold_starts_s,
         failure=failure,
+        basis=BASIS,
+        state=DecisionState(wanted=replicas),
     )
 
 
 @pytest.fixture
 def book() -> ScaleBook:
     numbers = itertools.count(1)
-    return ScaleBook(decision_history=50, new_id=lambda: f"id-{next(numbers)}")
+    return ScaleBook(decision_history=50, new_id=lambda: f"id-{next(numbers)}", code="1.2.3")
 
 
 def taken(book: ScaleBook) -> Unwritten:
@@ -104,6 +132,41 @@ def test_the_first_decision_is_written_and_journaled(book):
     assert [d.id for d in decisions(unwritten)] == ["id-1"]
 
 
+def test_an_entry_tells_its_steps_its_basis_and_the_code_that_made_it(book):
+    book.note(finding(2), now_s=0.0)
+    entry = decisions(taken(book))[0]
+    assert [step.name for step in entry.steps] == ["fixed"]
+    assert (entry.code, entry.inputs["ready"]) == ("1.2.3", 2)
+    assert isinstance(entry.basis, msgspec.Raw)
+    assert decode(entry.basis) == BASIS
+
+
+def test_what_came_after_the_decision_stays_in_its_entry(book):
+    found = finding(1)
+    grant = Step(name="grant", value=1, note="1 of 2: no room")
+    found.decision = msgspec.structs.replace(found.decision, steps=(grant,))
+    book.note(found, now_s=0.0)
+    entry = decisions(taken(book))[0]
+    assert (entry.replicas, [step.name for step in entry.steps]) == (1, ["fixed", "grant"])
+
+
+def test_panic_and_the_maximum_are_events_when_they_come_and_go(book):
+    def in_panic(since_s: float | None, reason: Reason) -> Finding:
+        found = finding(2, reason)
+        found.state = DecisionState(wanted=2, damping=DampingState(panic_at_s=since_s))
+        return found
+
+    steps = [(None, Reason.ON_TARGET), (0.0, Reason.PANIC), (0.0, Reason.AT_MAX)]
+    steps += [(1.0, Reason.PANIC), (1.0, Reason.AT_MAX), (None, Reason.AT_MAX)]
+    for second, (since_s, reason) in enumerate(steps):
+        book.note(in_panic(since_s, reason), now_s=float(second))
+    for second in (10, 50, 111):
+        book.note(in_panic(None, Reason.AT_MAX), now_s=float(second))
+        book.note(in_panic(None, Reason.ON_TARGET), now_s=second + 0.5)
+    told = [event.type for event in events(taken(book))]
+    assert told == ["Panic Entered", "Maximum Reached", "Panic Left", "Maximum Reached"]
+
+
 def test_the_same_again_is_not_written(book):
     book.note(finding(2), now_s=0.0)
     taken(book)
@@ -112,11 +175,23 @@ def test_the_same_again_is_not_written(book):
 
 
 def test_while_anything_runs_there_is_an_entry_a_minute(book):
-    book.note(finding(2), now_s=0.0)
-    taken(book)
-    assert not book.note(finding(2), now_s=JOURNAL_EVERY_S - 1)
-    assert book.note(finding(2), now_s=JOURNAL_EVERY_S)
-    assert len(decisions(taken(book))) == 1
+    noted = [second for second in range(200) if book.note(finding(2), now_s=float(second))]
+    assert len(decisions(taken(book))) == len(noted)
+    first, second, *later = noted
+    assert first == 0
+    assert second < JOURNAL_EVERY_S  # each proton has its own second of the minute
+    assert later == [second + JOURNAL_EVERY_S, second + 2 * JOURNAL_EVERY_S]
+
+
+def test_regular_entries_of_many_protons_spread_over_the_minute(book):
+    noted = set()
+    for second in range(61):
+        for number in range(300):
+            found = finding(2)
+            found.proton = msgspec.structs.replace(PROTON, id=f"p{number}")
+            if book.note(found, now_s=float(second)) and second:
+                noted.add(second)
+    assert len(noted) > JOURNAL_EVERY_S * 0.9
 
 
 def test_at_zero_there_is_none(book):
@@ -191,6 +266,67 @@ def test_events_tell_of_trouble_once_and_of_its_end(book):
     assert [e.type for e in events(taken(book))] == ["Proton Recovered"]
 
 
+def test_what_is_granted_and_why_not_more_stands_in_the_record(book):
+    book.note(finding(3, Reason.CAPACITY, grant=refused(1)), now_s=0.0)
+    record = scale(taken(book))
+    assert (record.wanted_replicas, record.granted_replicas) == (3, 1)
+    assert record.message == "Waits for capacity: 1 have room."
+    assert (record.state, record.interrupted) == (ProtonState.PROVISIONING, False)
+    made_room = finding(3, Reason.CAPACITY, grant=refused(0, gave_way_to="other"))
+    book.note(made_room, now_s=0.05)
+    record = scale(taken(book))
+    assert (record.state, record.interrupted) == (ProtonState.INTERRUPTED, True)
+    failing = Failure(message="It exits.")
+    book.note(finding(3, Reason.CAPACITY, grant=refused(2), failure=failing), now_s=0.1)
+    record = scale(taken(book))
+    assert (record.granted_replicas, record.message) == (2, "It exits.")
+    book.note(finding(3), now_s=0.2)
+    assert scale(taken(book)).granted_replicas is None
+
+
+def test_other_words_about_the_same_refusal_wait_and_another_refusal_is_journaled(book):
+    book.note(finding(3, Reason.CAPACITY, grant=refused(1)), now_s=0.0)
+    book.take(10)
+    moved = finding(3, Reason.CAPACITY, grant=refused(1, note="1 have room; 2. in line"))
+    assert not book.note(moved, now_s=0.1)
+    assert book.note(moved, now_s=0.1 + REASON_PAUSE_S)
+    unwritten = taken(book)
+    assert scale(unwritten).message.endswith("2. in line.")
+    assert decisions(unwritten) == []
+    other = finding(3, Reason.CAPACITY, grant=refused(1, Refusal.MIN_RUN, note="later"))
+    assert book.note(other, now_s=0.2 + 2 * REASON_PAUSE_S)
+    [entry] = decisions(taken(book))
+    assert entry.grant is not None
+    assert entry.grant.refusal is Refusal.MIN_RUN
+
+
+def test_events_tell_of_refusals_of_giving_way_and_of_their_end(book):
+    book.note(finding(2), now_s=0.0)
+    gave_way = refused(1, gave_way_to="other")
+    book.note(finding(2, Reason.CAPACITY, grant=gave_way), now_s=1.0)
+    book.note(finding(2, Reason.CAPACITY, grant=gave_way), now_s=2.0)
+    book.note(finding(2, Reason.CAPACITY, grant=refused(0, gave_way_to="other")), now_s=3.0)
+    book.note(finding(2), now_s=4.0)
+    book.note(finding(3, Reason.CAPACITY, grant=refused(2)), now_s=5.0)
+    found = events(taken(book))
+    assert [e.type for e in found] == [
+        "Replicas Preempted",
+        "Replicas Preempted",
+        "Capacity Granted",
+        "Capacity Refused",
+    ]
+    assert found[0].details == {
+        "protonId": "p",
+        "reason": "capacity",
+        "wanted": 2,
+        "granted": 1,
+        "refusal": "held",
+        "message": "1 have room",
+        "workloadId": "other",
+    }
+    assert found[2].details == {"protonId": "p", "reason": "on_target", "granted": 2}
+
+
 def test_an_earlier_terms_record_is_the_starting_point(book):
     book.note(finding(1, ready=1), now_s=0.0)
     earlier = scale(taken(book))
@@ -232,8 +368,9 @@ def test_a_long_outage_keeps_only_the_newest_entries(book):
 def test_batches_are_limited(book):
     for number in range(5):
         proton = msgspec.structs.replace(PROTON, id=f"p{number}")
-        one = finding(1)
-        book.note(Finding(proton=proton, decision=one.decision, replicas=one.replicas), now_s=0.0)
+        found = finding(1)
+        found.proton = proton
+        book.note(found, now_s=0.0)
     assert len(book.take(3)) == 3
     assert len(book.take(3)) == 2
     assert book.take(3) == {}

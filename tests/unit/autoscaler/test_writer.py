@@ -4,6 +4,8 @@ import asyncio
 
 import msgspec
 
+from autoscaler.core.basis import Basis
+from autoscaler.core.observation import DecisionState, Observation, Scaling
 from autoscaler.leadership import Leadership
 from autoscaler.scales import Finding, ScaleBook
 from autoscaler.writer import WRITE_BATCH, ScaleWriter
@@ -28,6 +30,11 @@ DECISION = Decision(
     id="", at=0.0, workload_id="w", proton_id="p", replicas=1, previous_replicas=0,
     reason=Reason.FIXED,
 )  # fmt: skip
+BASIS = Basis(
+    observation=Observation(at=0.0),
+    scaling=Scaling(workload_id="w", proton_id="p", fixed=1),
+    now_s=0.0,
+)
 
 
 class JournalStore(LeaseStore):
@@ -54,7 +61,9 @@ async def writing(store: JournalStore) -> tuple[ScaleBook, ScaleWriter, Leadersh
 
 def note(book: ScaleBook, proton_id: str) -> None:
     proton = msgspec.structs.replace(PROTON, id=proton_id)
-    book.note(Finding(proton=proton, decision=DECISION, replicas=()), now_s=0.0)
+    state = DecisionState(wanted=1)
+    found = Finding(proton=proton, decision=DECISION, replicas=(), basis=BASIS, state=state)
+    book.note(found, now_s=0.0)
 
 
 def test_many_protons_are_written_in_batches():
@@ -109,7 +118,7 @@ def test_the_decisions_of_a_gone_proton_go_with_it():
         book, writer, _ = await writing(store)
         book.remove("p")
         await writer.write_all()
-        assert store.dropped == ["decisions:p"]
+        assert store.dropped == ["decisions:p", "shadow-policy:p", "shadow-forecast:p"]
         store.refuses = True
         book.remove("q")
         await writer.write_all()

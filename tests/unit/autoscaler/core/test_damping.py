@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.core.damping import Damped, DampingState, damp, woken
+from autoscaler.core.damping import Damped, DampingState, activated, damp, woken
+from autoscaler.core.notes import said
 from controlplane.model.decisions import Reason
 from controlplane.model.sections import AutoscalerSettings
 
@@ -144,21 +145,37 @@ def test_a_lower_wish_must_hold_for_the_delay():
     _, state = step(stable=4, ready=4, current=4, scale_down_delay_s=10)
     damped, state = step(stable=2, ready=4, current=4, state=state, now_s=4, scale_down_delay_s=10)
     assert (damped.replicas, damped.reason, damped.hold_s) == (4, Reason.STABILISING, 6)
-    assert damped.note == "2 wanted, 4 was wanted 4 s ago"
+    assert said(damped.note) == "2 wanted, 4 was wanted 4 s ago"
     damped, state = step(stable=2, ready=4, current=4, state=state, now_s=10, scale_down_delay_s=10)
     assert (damped.replicas, damped.reason) == (2, Reason.ON_TARGET)
 
 
-def test_one_replica_less_soon_after_growing_is_noise():
+def test_one_replica_less_soon_after_all_were_wanted_is_noise():
     damped, state = step(stable=4, ready=3, current=3)
     damped, state = step(stable=3, ready=4, current=4, state=state, now_s=10)
     assert (damped.replicas, damped.reason, damped.hold_s) == (4, Reason.STABILISING, 50)
-    assert damped.note == "3 wanted, but 4 were asked for 10 s ago"
+    assert said(damped.note) == "3 wanted, but 4 were wanted 10 s ago"
     damped, state = step(stable=4, ready=4, current=4, state=state, now_s=50)
     assert (damped.replicas, damped.reason) == (4, Reason.ON_TARGET)
-    damped, state = step(stable=3, ready=4, current=4, state=state, now_s=60)
+    damped, state = step(stable=3, ready=4, current=4, state=state, now_s=109)
+    assert (damped.replicas, damped.hold_s) == (4, 1)
+    damped, state = step(stable=3, ready=4, current=4, state=state, now_s=110)
     assert (damped.replicas, damped.reason) == (3, Reason.ON_TARGET)
-    assert state == DampingState()
+    assert state == DampingState(needed_at_s=110)
+
+
+def test_after_many_replicas_less_the_next_one_is_not_held():
+    _, state = step(stable=8, ready=7, current=7)
+    damped, state = step(stable=3, ready=8, current=8, state=state, now_s=1)
+    assert (damped.replicas, damped.reason) == (4, Reason.SCALE_DOWN_LIMITED)
+    damped, _ = step(stable=3, ready=4, current=4, state=state, now_s=2)
+    assert damped.replicas == 3
+
+
+def test_the_last_replica_is_not_kept_by_noise():
+    _, state = step(stable=1, ready=1, current=1)
+    damped, _ = step(stable=0, ready=1, current=1, state=state, now_s=1)
+    assert damped.replicas == 0
 
 
 def test_two_replicas_less_are_not_noise():
@@ -176,11 +193,12 @@ def test_waking_for_several_is_a_burst(count, panics):
 
 
 def test_notes_name_the_limits():
-    assert step(stable=9, max_scale_up_rate=3)[0].note == "9 wanted, at most 3 x 1 ready at once"
+    held = step(stable=9, max_scale_up_rate=3)[0]
+    assert said(held.note) == "9 wanted, at most 3 x 1 ready at once"
     shrunk = step(stable=0, ready=8, current=8)[0]
-    assert shrunk.note == "0 wanted, at most 8 ready / 2 at once"
+    assert said(shrunk.note) == "0 wanted, at most 8 ready / 2 at once"
     burst = step(stable=1, panic=2)[0]
-    assert burst.note == "2 wanted in a burst, never down before it is over: 2"
+    assert said(burst.note) == "2 wanted in a burst, never down before it is over: 2"
 
 
 counts = st.integers(0, 200)
@@ -237,3 +255,108 @@ def test_a_constant_wish_is_reached_from_one_side_without_turning(wish, ready, s
         )
         path.append(damped.replicas)
     assert path in (sorted(path), sorted(path, reverse=True))
+
+
+# -- what an owner may say ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        pytest.param(0, 0, id="none-stays-none"),
+        pytest.param(1, 3, id="any-is-that-many"),
+        pytest.param(5, 5, id="more-is-more"),
+    ],
+)
+def test_activation_scale_is_the_least_that_is_ever_wished(wish, expected):
+    assert activated(wish, AutoscalerSettings(activation_scale=3)) == expected
+
+
+def test_a_higher_wish_must_hold_for_the_delay():
+    def later(now_s: float, wish: int, state: DampingState, current: int = 2):
+        return step(
+            stable=wish, ready=2, current=current, state=state, now_s=now_s, scale_up_delay_s=10
+        )
+
+    damped, state = later(0, 2, DampingState())
+    damped, state = later(4, 9, state)
+    assert (damped.replicas, damped.reason) == (2, Reason.STABILISING)
+    assert said(damped.note) == "9 wanted, but 2 was enough 4 s ago"
+    damped, state = later(9, 5, state)
+    assert damped.replicas == 2
+    damped, state = later(10, 9, state)
+    assert (damped.replicas, damped.reason) == (5, Reason.STABILISING)
+    assert said(damped.note) == "9 wanted, but 5 was enough 1 s ago"
+    damped, state = later(19, 9, state, current=5)
+    assert (damped.replicas, damped.reason) == (9, Reason.ON_TARGET)
+
+
+def test_a_short_burst_is_no_panic_with_a_delay_before_growing():
+    damped, state = step(stable=2, panic=2, ready=2, current=2, scale_up_delay_s=10)
+    damped, state = step(
+        stable=3, panic=9, ready=2, current=2, waiting=True, state=state, scale_up_delay_s=10
+    )
+    assert (damped.replicas, state.panic_at_s) == (2, None)
+
+
+def test_the_first_wish_after_waking_is_held_by_what_woke():
+    settings = AutoscalerSettings(scale_up_delay_s=10)
+    state = woken(1, settings=settings, now_s=0.0)
+    damped, state = step(stable=4, ready=1, current=1, state=state, now_s=1, scale_up_delay_s=10)
+    assert damped.replicas == 1
+    damped, _ = step(stable=4, ready=1, current=1, state=state, now_s=11, scale_up_delay_s=10)
+    assert damped.replicas == 4
+
+
+def test_a_delay_that_was_taken_away_is_forgotten():
+    _, state = step(stable=2, ready=2, current=2, scale_up_delay_s=10)
+    damped, state = step(stable=4, ready=2, current=2, state=state, now_s=1)
+    assert (damped.replicas, state.lows) == (4, ())
+
+
+def test_a_held_wish_keeps_the_reason_of_a_limit():
+    damped, _ = step(stable=9, ready=2, current=2, max_scale_up_rate=2, scale_up_delay_s=0)
+    assert damped.reason is Reason.SCALE_UP_LIMITED
+    _, state = step(stable=3, ready=1, current=1, scale_up_delay_s=10)
+    damped, _ = step(
+        stable=9,
+        ready=1,
+        current=1,
+        state=state,
+        now_s=1,
+        max_scale_up_rate=2,
+        scale_up_delay_s=10,
+    )
+    assert (damped.replicas, damped.reason) == (2, Reason.SCALE_UP_LIMITED)
+
+
+@pytest.mark.parametrize(
+    ("window_s", "expected"),
+    [
+        pytest.param(None, 4, id="the-stable-window"),
+        pytest.param(5.0, 3, id="shorter"),
+        pytest.param(0.0, 3, id="none"),
+    ],
+)
+def test_the_window_in_which_one_less_is_noise(window_s, expected):
+    _, state = step(stable=4, ready=3, current=3, stabilization_window_s=window_s)
+    damped, _ = step(
+        stable=3, ready=4, current=4, state=state, now_s=10, stabilization_window_s=window_s
+    )
+    assert damped.replicas == expected
+
+
+def test_limits_in_replicas_hold_over_many_decisions():
+    state, counts = DampingState(), [2]
+    for second in range(25):
+        damped, state = step(
+            stable=12,
+            ready=counts[-1],
+            current=counts[-1],
+            state=state,
+            now_s=float(second),
+            max_scale_up_replicas=4,
+            scale_limit_period_s=10,
+        )
+        counts.append(damped.replicas)
+    assert counts == [2, *[6] * 11, *[10] * 11, *[12] * 3]

@@ -5,6 +5,8 @@ import pytest
 from autoscaler.core.explain import next_change
 from autoscaler.core.idle import Idleness, Zero
 from autoscaler.core.observation import Observation, Scaling
+from autoscaler.core.replica_waits import Waits
+from controlplane.model.reports import OpenStreams
 from controlplane.model.workloads import ScalingPolicy
 from tests.unit.autoscaler.core.reports_for_tests import steady
 
@@ -100,3 +102,27 @@ def test_without_a_load_policy_load_is_not_mentioned():
         hold_s=0,
     )
     assert text == ""
+
+
+def told(seen, *, replicas=2, floor=1):
+    return next_change(ASKED, seen, replicas=replicas, floor=floor, idleness=FORBIDDEN, hold_s=0)
+
+
+def test_streams_that_hold_the_count_up_are_named():
+    old = OpenStreams(open=1, silent_s=7200, client="10.0.0.7", protocol="websocket")
+    seen = Observation(at=0, ready=2, load=steady(12), streams=old)
+    expected = "9 more in flight -> 3; 2 fewer in flight -> 1; held up by "
+    assert told(seen) == expected + "1 WebSocket, silent for 2 h, from 10.0.0.7"
+    assert "held up" not in told(seen, floor=2)
+
+
+def test_streams_that_keep_a_replica_from_leaving_are_named():
+    old = OpenStreams(open=2, silent_s=70, client="10.0.0.7", protocol="websocket")
+    seen = Observation(at=0, ready=2, load=steady(12), leaving_streams=old)
+    expected = "what leaves waits for 2 WebSockets, the longest silent for 1 min, from 10.0.0.7"
+    assert told(seen).endswith(expected)
+
+
+def test_replicas_that_do_not_serve_are_told_apart():
+    seen = Observation(at=0, ready=1, pending=2, load=steady(12), waits=Waits(pulling=2))
+    assert told(seen).endswith("not serving: 2 pulling its image")

@@ -42,6 +42,7 @@ QUIET = steady(0, idle_s=20)
             Idleness(zero=Zero.KEEP, remaining_s=0.5),
             id="the-cooldown-runs",
         ),
+        pytest.param({"doubtful": True}, Idleness(zero=Zero.KEEP), id="nor-do-numbers-in-doubt"),
         pytest.param({}, Idleness(zero=Zero.GO), id="the-cooldown-is-over"),
     ],
 )

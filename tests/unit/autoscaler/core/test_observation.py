@@ -1,10 +1,18 @@
 """How a proton's runtime and the platform's settings become one `Scaling`."""
 
+import dataclasses
+
 import msgspec
 import pytest
 
-from autoscaler.core.observation import panic_window_s, scaling_of
+from autoscaler.core.observation import (
+    min_run_time_s,
+    panic_window_s,
+    scaling_of,
+    shadow_scaling_of,
+)
 from controlplane.model.artifacts import ArtifactSpec
+from controlplane.model.behavior import Behavior, Schedule
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.states import Desired
 from controlplane.model.workloads import Autoscaling, GroupRuntime, Proton, Runtime, ScalingPolicy
@@ -80,6 +88,52 @@ def test_cooldown(said, expected):
     assert scaling.cooldown_s == expected
 
 
+def test_what_an_owner_says_takes_the_place_of_the_platforms_settings():
+    behavior = Behavior(scale_down_delay_s=30.0, panic_window_ratio=0.5, activation_scale=2)
+    auto = Autoscaling(policies=(POLICY,), behavior=behavior, cooldown_s=0)
+    scaling = scaling_of(proton(GroupRuntime(autoscaling=auto)), SETTINGS)
+    assert scaling.settings == dataclasses.replace(SETTINGS, **behavior.said())
+    assert scaling.cooldown_s == 30, "never shorter than its own panic window"
+
+
+def test_without_a_word_the_platforms_settings_are_shared():
+    auto = Autoscaling(policies=(POLICY,))
+    assert scaling_of(proton(GroupRuntime(autoscaling=auto)), SETTINGS).settings is SETTINGS
+
+
+def test_a_tolerance_is_for_all_metrics():
+    auto = Autoscaling(policies=(POLICY,), behavior=Behavior(tolerance_ratio=0.3))
+    settings = scaling_of(proton(GroupRuntime(autoscaling=auto)), SETTINGS).settings
+    assert (settings.tolerance_ratio, settings.cpu_tolerance_ratio) == (0.3, 0.3)
+
+
+def test_schedules_are_taken_over():
+    daily = Schedule(cron="0 8 * * *", duration_s=60, min_replicas=2)
+    auto = Autoscaling(policies=(POLICY,), schedules=(daily,))
+    assert scaling_of(proton(GroupRuntime(autoscaling=auto)), SETTINGS).schedules == (daily,)
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        pytest.param(GroupRuntime(), 7, id="not-autoscaled"),
+        pytest.param(GroupRuntime(autoscaling=Autoscaling()), 7, id="nothing-said"),
+        pytest.param(
+            GroupRuntime(autoscaling=Autoscaling(behavior=Behavior(tolerance_ratio=0.1))),
+            7,
+            id="something-else-said",
+        ),
+        pytest.param(
+            GroupRuntime(autoscaling=Autoscaling(behavior=Behavior(min_run_time_s=0.0))),
+            0,
+            id="its-own",
+        ),
+    ],
+)
+def test_least_run_time(group, expected):
+    assert min_run_time_s(proton(group), AutoscalerSettings(min_run_time_s=7.0)) == expected
+
+
 def test_the_panic_window_is_never_longer_than_the_stable_one():
     assert panic_window_s(AutoscalerSettings(stable_window_s=50)) == 5
     assert panic_window_s(AutoscalerSettings(stable_window_s=50, panic_window_ratio=3)) == 50
@@ -109,3 +163,39 @@ def test_a_part_in_a_replacement_asks_for_replicas(until, at, expected):
 def test_a_fixed_count_is_enough_for_a_replacement():
     asked = msgspec.structs.replace(proton(GroupRuntime(replica_count=2)), least_replicas=3)
     assert scaling_of(asked, SETTINGS).least_at(0) == 0
+
+
+# -- shadows ------------------------------------------------------------------------------------
+
+
+def shadowed(**fields):
+    auto = Autoscaling(policies=(POLICY,), max_replicas=4, **fields)
+    return proton(GroupRuntime(autoscaling=auto))
+
+
+def test_a_shadow_scales_by_its_own_policies_and_bounds():
+    shadow = Autoscaling(policies=(POLICY, HOURLY), min_replicas=1, max_replicas=9)
+    asked = shadow_scaling_of(shadowed(shadow=shadow), SETTINGS)
+    assert asked is not None
+    assert asked.policies == (POLICY, HOURLY)
+    assert (asked.min_replicas, asked.max_replicas) == (1, 9)
+    acting = scaling_of(shadowed(shadow=shadow), SETTINGS)
+    assert acting.policies == (POLICY,)
+    assert acting.watched == ("httpRequestsPerHour",), "its metrics are observed, too"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(proton(), id="not-autoscaled"),
+        pytest.param(shadowed(), id="no-shadow"),
+        pytest.param(shadowed(enabled=False, shadow=Autoscaling()), id="switched-off"),
+    ],
+)
+def test_no_shadow(asked):
+    assert shadow_scaling_of(asked, SETTINGS) is None
+
+
+def test_the_mode_of_the_forecast_is_passed_on():
+    assert scaling_of(shadowed(), SETTINGS).forecast == ""
+    assert scaling_of(shadowed(forecast="act"), SETTINGS).forecast == "act"

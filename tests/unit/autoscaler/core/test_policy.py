@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoscaler.core.notes import said
 from autoscaler.core.policy import (
     CONCURRENCY,
     IN_FLIGHT,
@@ -35,7 +36,18 @@ def test_ceil_ratio(value, target, expected):
     ("view", "current", "stable", "panic"),
     [
         pytest.param(steady(20), 2, 2, 2, id="even"),
-        pytest.param(steady(20.1), 2, 3, 3, id="one-request-over"),
+        pytest.param(steady(20.1), 2, 3, 2, id="one-request-over"),
+        pytest.param(steady(22.1), 2, 3, 3, id="a-tenth-over-at-once"),
+        pytest.param(
+            steady(19, mean_panic=21.9, demand_panic=21.9), 2, 2, 2, id="noise-of-the-short-window"
+        ),
+        pytest.param(
+            steady(19, mean_panic=21.9, demand_panic=21.9, queued=1, demand_now=19),
+            2,
+            2,
+            3,
+            id="is-none-while-requests-wait",
+        ),
         pytest.param(steady(0), 5, 0, 0, id="none"),
         pytest.param(
             steady(10, mean_panic=50, demand_panic=50), 1, 1, 5, id="short-window-is-higher"
@@ -81,7 +93,6 @@ def test_ceil_ratio(value, target, expected):
 def test_load_wish(view, current, stable, panic):
     wish = load_wish(CONCURRENCY, 10, view, current=current)
     assert (wish.stable, wish.panic) == (stable, panic)
-    assert wish.may_shrink
 
 
 def test_without_reports_there_is_no_opinion():
@@ -90,8 +101,27 @@ def test_without_reports_there_is_no_opinion():
     assert wish.panic is None
 
 
-def test_thin_coverage_may_not_shrink():
-    assert not load_wish(CONCURRENCY, 10, steady(5, coverage_ratio=0.9), current=3).may_shrink
+@pytest.mark.parametrize(
+    ("view", "current", "stable", "panic"),
+    [
+        pytest.param(steady(32), 3, 3, 3, id="a-little-more"),
+        pytest.param(steady(33.1), 3, 4, 4, id="too-much-more"),
+        pytest.param(steady(18.1), 2, 2, 2, id="a-little-less"),
+        pytest.param(steady(17.9), 2, 2, 2, id="rounding-keeps-it-anyway"),
+        pytest.param(steady(9.9), 2, 1, 1, id="much-less"),
+        pytest.param(steady(32, mean_panic=60, demand_panic=60), 3, 3, 6, id="a-burst-counts"),
+        pytest.param(steady(32, queued=2), 3, 4, 4, id="waiting-requests-are-not-tolerated"),
+        pytest.param(steady(0.5), 0, 1, 1, id="nothing-to-keep"),
+    ],
+)
+def test_within_the_tolerance_nothing_changes(view, current, stable, panic):
+    wish = load_wish(CONCURRENCY, 10, view, current=current, tolerance=0.1)
+    assert (wish.stable, wish.panic) == (stable, panic)
+
+
+def test_a_wish_that_is_kept_says_so():
+    wish = load_wish(CONCURRENCY, 10, steady(32), current=3, tolerance=0.1)
+    assert said(wish.note) == "32 is within 0.1 of 3 x 10: 3"
 
 
 def test_only_concurrency_may_reach_zero():
@@ -102,13 +132,13 @@ def test_only_concurrency_may_reach_zero():
 
 def test_the_note_is_the_arithmetic():
     wish = load_wish(CONCURRENCY, 10, steady(20.1), current=3)
-    assert wish.note == "ceil(20.1 / 10) = 3"
+    assert said(wish.note) == "ceil(20.1 / 10) = 3"
     wish = load_wish(CONCURRENCY, 10, steady(10, mean_panic=55, demand_panic=55), current=1)
-    assert wish.note == "ceil(10 / 10) = 1, 6 for 55 lately"
+    assert said(wish.note) == "ceil(10 / 10) = 1, 6 for 55 lately"
     wish = load_wish(
         CONCURRENCY, 10, steady(40, queued=7, mean_stable=3, demand_stable=3), current=1
     )
-    assert wish.note == "ceil(3 / 10) = 1, 4 for 7 waiting"
+    assert said(wish.note) == "ceil(3 / 10) = 1, 4 for 7 waiting"
 
 
 # -- hourly -------------------------------------------------------------------------------------
@@ -137,7 +167,7 @@ def test_hourly_rate(buckets, age_s, expected):
 
 def test_hourly_wish():
     assert hourly_wish(100, 250).stable == 3
-    assert hourly_wish(100, 250).note == "ceil(250 / 100) = 3"
+    assert said(hourly_wish(100, 250).note) == "ceil(250 / 100) = 3"
     assert hourly_wish(100, None).stable is None
 
 
@@ -183,9 +213,9 @@ def test_cpu_wish(percents, pending, current, expected):
 
 def test_the_cpu_note_is_the_arithmetic():
     wish = cpu_wish(50, [80, 80], pending=0, current=2, tolerance=0.1)
-    assert wish.note == "ceil(2 x 80% / 50%) = 4"
+    assert said(wish.note) == "ceil(2 x 80% / 50%) = 4"
     wish = cpu_wish(50, [52], pending=0, current=1, tolerance=0.1)
-    assert wish.note == "52% of 50% over 1: keep 1"
+    assert said(wish.note) == "52% of 50% over 1: keep 1"
 
 
 percentages = st.lists(st.one_of(st.none(), st.floats(0, 400)), min_size=1, max_size=8)

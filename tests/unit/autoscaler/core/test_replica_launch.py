@@ -1,5 +1,6 @@
 """What is started for a proton."""
 
+import msgspec
 import pytest
 
 from autoscaler.core.replica_launch import (
@@ -8,10 +9,10 @@ from autoscaler.core.replica_launch import (
     launch_of,
     otlp_variables,
     replica_environment,
-    resources_of,
 )
 from controlplane.model.artifacts import ArtifactSpec, Container, EnvVar, Resources
-from controlplane.model.workloads import ContainerResources, Proton
+from controlplane.model.bundles import Bundle
+from controlplane.model.workloads import ContainerResources, Proton, Runtime
 from tests.fakes.replicas import container, proton
 
 SMALL = Resources(cpu=0.5, memory_bytes=1000)
@@ -23,6 +24,7 @@ def environment(
     inherited: dict[str, str],
     told: dict[str, str] | None = None,
     otlp: dict[str, str] | None = None,
+    gpus: tuple[str, ...] | None = None,
 ) -> dict[str, str]:
     return replica_environment(
         launch_of(proton),
@@ -34,6 +36,7 @@ def environment(
         home="/data",
         told=told,
         otlp=otlp,
+        gpus=gpus,
     )
 
 
@@ -71,20 +74,18 @@ def test_without_a_primary_container_the_owner_learns_to_mark_one():
         launch_of(bare)
 
 
-@pytest.mark.parametrize(
-    ("name", "stated", "own", "expected"),
-    [
-        pytest.param("main", ("main", BIG), SMALL, BIG, id="the-runtime-wins"),
-        pytest.param("main", ("other", BIG), SMALL, SMALL, id="another-container's-do-not-count"),
-        pytest.param(None, ("default", BIG), None, BIG, id="nameless-is-default"),
-        pytest.param(None, None, SMALL, SMALL, id="the-artifact's"),
-        pytest.param("main", None, None, Resources(), id="none"),
-    ],
-)
-def test_resources(name, stated, own, expected):
-    resources = ContainerResources(name=stated[0], resources=stated[1]) if stated else None
-    primary = Container(name=name, primary=True, entrypoint=("x",), resources=own)
-    assert resources_of(proton(primary, resources=resources), primary) == expected
+def test_a_set_bundle_is_what_it_may_use():
+    bundle = Bundle(id="b", name="b", cpu_count=2, memory_bytes=1000)
+    primary = container(("serve",))
+    stated = ContainerResources(name=primary.name, resources=BIG)
+    plain = proton(primary, resources=stated)
+    assert launch_of(plain).resources == BIG
+    group = msgspec.structs.replace(
+        plain.runtime.group(), resource_bundles=("b",), bundles=(bundle,)
+    )
+    sized = msgspec.structs.replace(plain, runtime=Runtime(container_groups=(group,)))
+    found = launch_of(sized).resources
+    assert (found.cpu, found.memory_bytes) == (2, 1000)
 
 
 def test_a_replica_inherits_little_and_never_our_settings():
@@ -114,6 +115,28 @@ def test_the_owner_s_variables_win_over_inherited_ones_but_not_over_ours():
     assert seen["PYTHONUNBUFFERED"] == ""
     assert seen["PORT"] == "21000"
     assert seen["HOST"] == "127.0.0.1"
+
+
+CUDA = "CUDA_VISIBLE_DEVICES"
+
+
+@pytest.mark.parametrize(
+    ("stated", "gpus", "seen"),
+    [
+        pytest.param(None, None, None, id="nobody-shares-gpus-out"),
+        pytest.param("3", None, "3", id="nobody-shares-gpus-out-and-the-owner-states-some"),
+        pytest.param(None, ("GPU-1", "GPU-2"), "GPU-1,GPU-2", id="its-own"),
+        pytest.param("3", ("GPU-1",), "GPU-1", id="its-own-whatever-the-owner-states"),
+        pytest.param(None, (), "", id="none"),
+        pytest.param("3", (), "3", id="none-but-the-owner-states-some"),
+    ],
+)
+def test_which_gpus_a_replica_sees(stated, gpus, seen):
+    variables = (EnvVar(name=CUDA, value=stated),) if stated else ()
+    primary = Container(primary=True, entrypoint=("x",), environment=variables)
+    found = environment(proton(primary), {}, gpus=gpus)
+    assert found.get(CUDA) == seen
+    assert found.get("NVIDIA_VISIBLE_DEVICES") == {None: None, (): "void"}.get(gpus, seen)
 
 
 def test_what_was_told_in_confidence_is_set_and_what_was_not_is_left_out():

@@ -100,6 +100,10 @@ def test_the_rest():
     assert gave_up == "The liveness probe failed 3 times and the replica was restarted. Why."
     assert sentences.memory_exceeded(3 * MIB, 2 * MIB).startswith("Used 3 MiB of 2 MiB memory (")
     assert "21000-21009" in sentences.no_free_port(21_000, 21_009)
+
+
+def test_who_waits_for_a_gpu_learns_for_what():
+    assert "still ending" in sentences.no_place()
     assert "2 failed starts in a row" in sentences.gave_up("Why.", failed_starts=2, early_ends=2)
     assert "ended 9 times in a row" in sentences.gave_up("Why.", failed_starts=0, early_ends=9)
 

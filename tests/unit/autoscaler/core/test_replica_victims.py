@@ -41,6 +41,53 @@ def test_the_idlest_goes_first_then_the_youngest_then_by_name():
     assert choose_victims(mixed, 2) == expected[:2]
 
 
+def test_who_has_not_run_for_its_least_time_goes_last():
+    mixed = [
+        Candidate(id="young-idle", phase=READY, load=0, created_at=9, young=True),
+        Candidate(id="old-busy", phase=READY, load=5, created_at=1),
+        Candidate(id="young-new", phase=ReplicaPhase.LAUNCHING, load=0, created_at=9, young=True),
+        Candidate(id="failed", phase=ReplicaPhase.FAILED, load=0, created_at=9),
+    ]
+    expected = ["failed", "old-busy", "young-new", "young-idle"]
+    assert choose_victims(mixed, 4) == expected
+
+
+def with_streams(name: str, *, load: int, streams: int = 0, active: int = 0) -> Candidate:
+    return Candidate(
+        id=name, phase=READY, load=load, streams=streams, active_streams=active, created_at=0
+    )
+
+
+STREAMING = [
+    with_streams("two-in-use", load=2, streams=2, active=2),
+    with_streams("one-in-use", load=1, streams=1, active=1),
+    with_streams("two-silent", load=2, streams=2),
+    with_streams("one-silent", load=1, streams=1),
+    with_streams("requests", load=9),
+    with_streams("idle", load=0),
+]
+
+
+def test_a_replica_with_open_streams_is_not_idle_and_those_in_use_count_most():
+    order = ["idle", "requests", "one-silent", "two-silent", "one-in-use", "two-in-use"]
+    assert choose_victims(STREAMING, 9) == order
+
+
+def test_of_the_draining_those_come_back_whose_streams_would_be_cut():
+    draining = [
+        Candidate(
+            id=c.id,
+            phase=DRAINING,
+            load=c.load,
+            streams=c.streams,
+            active_streams=c.active_streams,
+            created_at=0,
+        )
+        for c in STREAMING
+    ]
+    assert choose_returning(draining, 3) == ["two-in-use", "one-in-use", "two-silent"]
+
+
 @pytest.mark.parametrize("phase", sorted(LEAVING))
 def test_what_leaves_already_is_no_victim(phase: ReplicaPhase):
     assert choose_victims([candidate("a", phase)], 1) == []

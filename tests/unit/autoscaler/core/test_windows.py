@@ -230,6 +230,54 @@ def test_a_worker_that_comes_back_from_silence_goes_on_where_it_was():
     assert now.mean_stable == pytest.approx(2)
 
 
+def test_the_oldest_of_the_reports_that_count_says_how_old_the_numbers_are():
+    seen = windows()
+    for second in range(11):
+        reports = [report(second, worker="a"), report(min(second, 7), worker="b")]
+        seen.observe(reports, now_s=float(second))
+    assert view_of(seen, 10.0).age_s == 3
+    assert view_of(seen, 11.5).age_s == 4.5
+    assert view_of(seen, 12.5).age_s == 2.5, "b is silent now"
+
+
+@pytest.mark.parametrize(
+    ("panic_s", "mean"),
+    [
+        pytest.param(None, 4.0, id="everybodys"),
+        pytest.param(6.0, 4.0, id="the-same"),
+        pytest.param(3.0, 4.0, id="shorter"),
+        pytest.param(12.0, 3.0, id="longer"),
+        pytest.param(60.0, 2.2, id="as-long-as-the-stable-one"),
+    ],
+)
+def test_a_proton_may_have_a_short_window_of_its_own(panic_s, mean):
+    seen = windows()
+    for second in range(61):
+        total = 2.0 * second + 2.0 * max(0, second - 54)
+        seen.observe([report(second, {P: load(total)})], now_s=float(second))
+    for _ in range(2):
+        found = seen.view(P, now_s=60.0, panic_s=panic_s)
+        assert found is not None
+        assert found.mean_panic == pytest.approx(mean)
+        assert found.mean_stable == pytest.approx(2.2)
+    assert view_of(seen, 60.0).mean_panic == pytest.approx(4.0)
+
+
+def test_a_worker_that_is_gone_is_in_a_short_window_of_ones_own_as_in_everybodys():
+    means = []
+    for everybodys_s in (12.0, 6.0):
+        seen = windows(panic_s=everybodys_s)
+        for second in range(31):
+            last = min(second, 20)
+            gone = report(last, {P: load(2.0 * last, in_flight=2)})
+            seen.observe([gone, report(second, worker="b")], now_s=float(second))
+        found = seen.view(P, now_s=30.0, panic_s=12.0)
+        assert found is not None
+        means.append(found.mean_panic)
+    assert means[0] == pytest.approx(means[1])
+    assert means[0] > 0
+
+
 def test_silence_of_all_is_no_data_and_not_no_load():
     seen = windows()
     watch(seen, 60, 3)
@@ -431,12 +479,12 @@ def test_forgotten_protons_are_forgotten():
     assert view_of(seen, 70.0).in_flight == 5
 
 
-def test_a_quiet_stretch_is_kept_as_its_two_ends():
+def test_a_quiet_stretch_is_kept_as_one_row():
     seen = windows()
     watch(seen, 50, 0)
     watch(seen, 60, 0, from_s=51)
     worker = seen._workers["w1"]
-    assert len(worker.series[P].samples) == 2
+    assert len(worker.series[P]) == 1
 
 
 # -- properties ---------------------------------------------------------------------------------

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from autoscaler.core.capacity_room import Spot
 from autoscaler.core.replica_crashes import STABLE_S
+from autoscaler.inventory import Gpu, Inventory, Machine
+from autoscaler.reconcilers.base import Placement
 from autoscaler.reconcilers.processes_cgroup import CgroupTree
 from autoscaler.reconcilers.processes_context import Context, Loads
+from autoscaler.reconcilers.processes_places import Places
 from autoscaler.reconcilers.processes_ports import PortPool
 from autoscaler.reconcilers.processes_proton import ProtonReplicas
 from autoscaler.reconcilers.processes_records import RecordKeeper
@@ -25,6 +29,16 @@ from tests.fakes.processes import BUSY, NOBODY, READY, FakeMachine, InlineExecut
 from tests.fakes.replicas import HEALTHZ, KnownSecrets, RecordingWriter, container, ids, proton
 from tests.fakes.virtual_time import run_virtual
 
+TWO_GPUS = Inventory(
+    machines=(
+        Machine(
+            name="n1",
+            cpu=4.0,
+            memory_bytes=2**34,
+            gpus=tuple(Gpu(id=f"GPU-{n}", type="NVIDIA A10G") for n in range(2)),
+        ),
+    )
+)
 SETTINGS = AutoscalerSettings(replica_port_min=45_001, replica_port_max=45_999)
 
 
@@ -41,6 +55,7 @@ class World:
         self.machine = FakeMachine()
         self.writer = RecordingWriter()
         self.loads = Loads()
+        self.places = Places(TWO_GPUS)
         self.secrets = KnownSecrets()
         self.gone: list[str] = []
         self.changes = 0
@@ -57,6 +72,7 @@ class World:
             listening=lambda leader: (),
             cgroups=cgroups,
             loads=self.loads,
+            places=self.places,
             changed=self._changed,
         )
         self.proton = ProtonReplicas(self.context, wanted, new_id=ids(), on_gone=self._gone)
@@ -93,6 +109,7 @@ class World:
                 break
         await self.records.flush(5)
         assert self.context.ports.taken == frozenset()
+        assert self.places.taken == {}
         assert not self.machine.alive
 
 
@@ -317,6 +334,101 @@ def test_when_no_port_is_free_it_waits_for_one(play):
         assert world.phases == [ReplicaPhase.READY]
 
     play(story, settings=changed(replica_port_min=45_001, replica_port_max=45_001))
+
+
+SPOT = Spot("n1", "NVIDIA A10G")
+
+
+def room_for(replicas: int, *victims: str) -> Placement:
+    return Placement(gpus=1, spots=(SPOT,) * replicas, victims=frozenset(victims))
+
+
+def gpus_of(world: World) -> list[str]:
+    """As the processes are told, in the order of their starts."""
+    return [seen["CUDA_VISIBLE_DEVICES"] for seen in world.machine.environments]
+
+
+def test_every_replica_gets_a_gpu_of_its_own_and_gives_it_back(play):
+    async def story(world: World) -> None:
+        world.proton.aim(2, room_for(2))
+        await asyncio.sleep(1)
+        assert sorted(gpus_of(world)) == ["GPU-0", "GPU-1"]
+        assert {(r.node, r.gpu_type) for r in world.replicas} == {("n1", "NVIDIA A10G")}
+        assert sorted(gpu for r in world.replicas for gpu in r.gpus) == ["GPU-0", "GPU-1"]
+        world.proton.aim(1, room_for(0))
+        world.loads.acknowledged_revision = 10**6
+        await asyncio.sleep(SETTINGS.drain_timeout_s + 1)
+        [left] = world.replicas
+        assert [mine for _, mine in world.places.taken.values()] == [left.gpus]
+
+    play(story)
+
+
+def test_a_replica_waits_for_a_gpu_that_is_still_somebody_s(play):
+    async def story(world: World) -> None:
+        world.places.reserve("another", SPOT, ["GPU-0", "GPU-1"])
+        world.proton.aim(1, room_for(1))
+        await asyncio.sleep(3)
+        assert world.phases == [ReplicaPhase.PENDING]
+        assert "Waits for its GPU" in world.message()
+        assert world.context.ports.taken == frozenset()
+        world.places.release("another")
+        await asyncio.sleep(2)
+        assert world.phases == [ReplicaPhase.READY]
+
+    play(story)
+
+
+def test_a_crashed_replica_gives_its_gpu_back_and_starts_with_the_next_grant(play):
+    async def story(world: World) -> None:
+        world.proton.aim(1, room_for(1))
+        await asyncio.sleep(STABLE_S + 60)
+        world.machine.alive[0].exit(1)
+        await asyncio.sleep(5)
+        [replica] = world.replicas
+        assert (replica.phase, replica.gpus) == (ReplicaPhase.PENDING, ())
+        assert world.places.taken == {}
+        world.proton.aim(1, room_for(1))
+        await asyncio.sleep(1)
+        assert world.phases == [ReplicaPhase.READY]
+        assert gpus_of(world) == ["GPU-0", "GPU-1"], "the one that was free for longest"
+
+    play(story)
+
+
+def test_a_command_that_cannot_be_started_keeps_no_gpu(play):
+    async def story(world: World) -> None:
+        world.machine.error = FileNotFoundError(2, "No such file or directory")
+        world.proton.aim(1, room_for(1))
+        await asyncio.sleep(0.1)
+        assert world.places.taken == {}
+
+    play(story)
+
+
+def test_victims_leave_and_do_not_count(play):
+    async def story(world: World) -> None:
+        world.proton.aim(1, room_for(1))
+        await asyncio.sleep(1)
+        [first] = world.replicas
+        world.proton.aim(1, room_for(1, first.id))
+        await asyncio.sleep(1)
+        assert world.phases == [ReplicaPhase.DRAINING, ReplicaPhase.READY]
+        world.proton.aim(2, room_for(0, first.id))
+        await asyncio.sleep(1)
+        assert world.phases[0] is ReplicaPhase.DRAINING, "a victim does not come back"
+
+    play(story)
+
+
+def test_without_a_grant_a_replica_on_a_machine_with_gpus_sees_none(play):
+    async def story(world: World) -> None:
+        world.proton.aim(1)
+        await asyncio.sleep(1)
+        assert gpus_of(world) == [""]
+        assert world.replicas[0].gpus == ()
+
+    play(story)
 
 
 def test_too_much_memory_kills_and_says_so(play):

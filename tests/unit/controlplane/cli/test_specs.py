@@ -103,6 +103,14 @@ def test_a_size_alone_is_a_runtime():
     ]
 
 
+def test_bundles_are_the_size_in_their_order():
+    sized = ContainerOptions(**{**_fields(PLAIN), "bundles": ["gpu.medium", "cpu.small"]})
+    assert group(ScalingOptions(), sized)["resourceBundles"] == ["gpu.medium", "cpu.small"]
+    twice = ContainerOptions(**{**_fields(PLAIN), "bundles": ["cpu.small"], "cpu": 1})
+    with pytest.raises(CliError, match="--bundle says the size already"):
+        group(ScalingOptions(), twice)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -1,5 +1,9 @@
+import pytest
+
 from controlplane.cli.datadir import RunInfo
-from controlplane.cli.up import ready_text
+from controlplane.cli.errors import CliError, ExitCode
+from controlplane.cli.up import ready_text, run_installation
+from controlplane.model.sections import ApiSettings, Settings, UpSettings
 
 INFO = RunInfo(
     pid=1,
@@ -24,3 +28,16 @@ def test_later_starts_say_how_to_make_another_token():
     text = ready_text(INFO, token=None)
     assert "tidegate token create" in text
     assert "http://127.0.0.1:9090/metrics" in text
+
+
+def test_a_broken_catalogue_is_refused_before_anything_starts(tmp_path):
+    file = tmp_path / "bundles.yaml"
+    file.write_text("bundles: [{id: a, cpu_count: 1, memory_mb: 0}]")
+    directory = tmp_path / "data"
+    settings = Settings(
+        up=UpSettings(data_dir=str(directory)), api=ApiSettings(bundles_file=str(file))
+    )
+    with pytest.raises(CliError, match="memory_mb: must be above 0") as raised:
+        run_installation(settings, [], announce=lambda *_, **__: None)
+    assert raised.value.code is ExitCode.USAGE
+    assert not directory.exists()

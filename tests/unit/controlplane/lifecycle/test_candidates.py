@@ -10,8 +10,10 @@ from controlplane.lifecycle.candidates import (
     change_settings,
 )
 from controlplane.lifecycle.plans import ForbiddenError, Held, Remove, Save, StateError, UnfitError
-from controlplane.lifecycle.rules import Limits
+from controlplane.lifecycle.rules import InferenceError, Limits
 from controlplane.model.artifacts import ArtifactSpec, Container, ContainerGroup, Resources
+from controlplane.model.bundles import Bundle
+from controlplane.model.sizing import Offer
 from controlplane.model.states import Desired, ProtonRole, ProtonState, ReplacementStatus
 from controlplane.model.workloads import (
     Autoscaling,
@@ -246,6 +248,59 @@ def test_scaling_alone_changes_in_place(state):
 def test_a_forbidden_count_changes_nothing_in_place():
     with pytest.raises(ForbiddenError, match="exceeds the maximum"):
         settings(replica_count=3, limits=Limits(workload_replicas=2))
+
+
+def sized(**changes):
+    """Something that runs at the size of a bundle."""
+    bundle = Bundle(**{"id": "b", "name": "b", "cpu_count": 1, "memory_bytes": 1} | changes)
+    group = GroupRuntime(replica_count=1, resource_bundles=("b",), bundles=(bundle,))
+    runs = worlds.proton(runtime=Runtime(container_groups=(group,)))
+    return worlds.present(runs=runs), bundle
+
+
+def test_scaling_in_place_keeps_the_size_that_the_replicas_began_with():
+    present, old = sized()
+    _, new = sized(cpu_count=2)
+    grown = settings(
+        present,
+        replica_count=3,
+        resource_bundles=("b",),
+        limits=Limits(offer=Offer(bundles=(new,))),
+    )
+    group = saved(grown, Proton).record.runtime.group()
+    assert (group.replica_count, group.bundles) == (3, (old,))
+
+
+def test_settings_that_do_not_change_take_up_the_catalogue_as_it_is_now():
+    present, _ = sized()
+    _, new = sized(cpu_count=2)
+    begun = settings(
+        present,
+        replica_count=1,
+        resource_bundles=("b",),
+        limits=Limits(offer=Offer(bundles=(new,))),
+    )
+    candidate = saved(begun, Proton).record
+    assert (candidate.role, candidate.runtime.group().bundles) == (ProtonRole.CANDIDATE, (new,))
+
+
+def test_a_size_that_no_bundle_has_is_a_failed_replacement_while_something_runs():
+    present, bundle = sized()
+    limits = Limits(offer=Offer(bundles=(bundle,)))
+    plan = settings(present, containers=SIZES, limits=limits)
+    failed = plan.subject.replacement
+    assert (failed.status, failed.ended_at, failed.candidate_proton_id) == (S.ERRORED, NOW, None)
+    assert failed.message.startswith("ResourceBundleInferenceError (not_enough_cpu): No bundle has")
+    assert [write.record for write in plan.writes] == [plan.subject]
+    assert plan.subject.runtime == present.workload.record.runtime
+    assert plan.history == (failed,)
+    assert [(e.type, e.details["message"]) for e in plan.events] == [
+        ("Replacement Errored", failed.message)
+    ]
+    for state, without_proton in ((ProtonState.STOPPED, False), (ProtonState.RUNNING, True)):
+        idle = worlds.present(state, without_proton=without_proton)
+        with pytest.raises(InferenceError):
+            settings(idle, containers=SIZES, limits=limits)
 
 
 @pytest.mark.parametrize(

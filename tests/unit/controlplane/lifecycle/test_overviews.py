@@ -2,7 +2,7 @@
 
 import pytest
 
-from controlplane.lifecycle.overviews import STALE_S, compared, trend, under_way, week
+from controlplane.lifecycle.overviews import STALE_S, Totals, trend, under_way, week
 from controlplane.model.statistics import NO_SUMMARY, Summary, Tally
 
 HOUR_S = 3600.0
@@ -49,6 +49,13 @@ def test_a_load_that_nobody_confirms_is_over(age_s, expected):
     assert under_way(summary, now_s=NOW_S) == expected
 
 
+def compared(*summaries):
+    totals = Totals(now_s=NOW_S)
+    for summary in summaries:
+        totals.add(summary)
+    return totals.compared()
+
+
 def test_windows_of_a_day_meet_in_an_hour_that_is_shared_by_length():
     summary = Summary(
         hours={
@@ -62,7 +69,7 @@ def test_windows_of_a_day_meet_in_an_hour_that_is_shared_by_length():
         under_way=2,
         under_way_at=NOW_S,
     )
-    found = compared([summary, NO_SUMMARY], now_s=NOW_S)
+    found = compared(summary, NO_SUMMARY)
     assert found.now.started == 3
     assert found.before.started == 4 + 8 + 50
     assert (found.before.failed, found.before.load_seconds) == (5, 62.0)
@@ -72,7 +79,7 @@ def test_windows_of_a_day_meet_in_an_hour_that_is_shared_by_length():
 
 def test_workloads_add_up():
     one = Summary(hours={HOUR: tally(3, 1)})
-    found = compared([one, one, one], now_s=NOW_S)
+    found = compared(one, one, one)
     assert (found.now.started, found.now.failed) == (9, 3)
 
 

@@ -3,6 +3,7 @@ import pytest
 from controlplane.lifecycle.plans import ForbiddenError, StateError, UnfitError
 from controlplane.lifecycle.rules import (
     METRICS,
+    InferenceError,
     Limits,
     check_metrics,
     check_runtime,
@@ -17,6 +18,8 @@ from controlplane.model.artifacts import (
     EnvVar,
     Resources,
 )
+from controlplane.model.bundles import Bundle
+from controlplane.model.sizing import Offer
 from controlplane.model.states import Desired
 from controlplane.model.workloads import (
     Autoscaling,
@@ -190,10 +193,43 @@ def test_sizes_stated_in_the_artifact_count_where_the_runtime_states_none():
     assert bundled.containers == ()
 
 
+# -- bundles -----------------------------------------------------------------------------------
+
+TINY = Bundle(id="tiny", name="tiny", cpu_count=1, memory_bytes=2000)
+OFFER = Offer(bundles=(TINY,))
+SIZES = (ContainerResources(name="main", resources=SMALL),)
+
+
+def test_a_proton_gets_the_bundles_of_the_catalogue_and_without_one_none():
+    group = effective_runtime(runtime(containers=SIZES), worlds.SPEC, OFFER).group()
+    assert (group.resource_bundles, group.bundles) == ((), (TINY,))
+    named = effective_runtime(runtime(resource_bundles=("tiny",)), worlds.SPEC, OFFER).group()
+    assert (named.resource_bundles, named.bundles) == (("tiny",), (TINY,))
+    assert effective_runtime(runtime(containers=SIZES), worlds.SPEC).group().bundles == ()
+
+
+def test_what_the_catalogue_has_no_longer_is_still_shown():
+    group = effective_runtime(runtime(resource_bundles=("gone",)), worlds.SPEC, OFFER).group()
+    assert (group.resource_bundles, group.bundles) == (("gone",), ())
+
+
+def test_a_start_needs_bundles_that_there_are():
+    limits = Limits(offer=OFFER)
+    start(wanted=runtime(resource_bundles=("tiny",)), limits=limits)
+    start(wanted=runtime(containers=SIZES), limits=limits)
+    with pytest.raises(UnfitError, match="resourceBundles: There is no bundle 'big'") as raised:
+        start(wanted=runtime(resource_bundles=("big",)), limits=limits)
+    assert not isinstance(raised.value, InferenceError)
+    large = (ContainerResources(name="main", resources=Resources(memory_bytes=3000)),)
+    with pytest.raises(InferenceError, match=r"ResourceBundleInferenceError \(not_enough_memory\)"):
+        start(wanted=runtime(containers=large), limits=limits)
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({"replica_count": 3}, True),
+        ({"bundles": (TINY,)}, True),
         ({"autoscaling": Autoscaling(policies=(POLICY,))}, True),
         ({"concurrency_limit": 7}, True),
         ({"resource_bundles": ("cpu.small",)}, False),

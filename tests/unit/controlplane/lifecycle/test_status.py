@@ -42,6 +42,13 @@ def test_the_worst_replica_decides():
     assert (status.ready_replicas, status.wanted_replicas) == (1, 2)
 
 
+def test_what_capacity_leaves_of_it_is_told():
+    cut = scale(wanted_replicas=2, granted_replicas=0, interrupted=True)
+    status = proton_status(worlds.proton(), scale=cut, replicas=[])
+    assert (status.wanted_replicas, status.granted_replicas) == (2, 0)
+    assert status.state is ProtonState.INTERRUPTED
+
+
 def test_it_runs_since_its_first_ready_replica():
     replicas = [
         replica(ReplicaPhase.READY, 1, ready_at=15.0, started_at=11.0),

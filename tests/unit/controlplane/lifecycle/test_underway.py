@@ -6,7 +6,7 @@ from controlplane.lifecycle.plans import Held, Remove
 from controlplane.lifecycle.underway import (
     artifacts_in_use,
     details,
-    end_with_stop,
+    end_at_once,
     enough,
     is_under_way,
 )
@@ -67,26 +67,28 @@ def test_an_event_says_nothing_of_protons_that_nobody_looked_at():
 
 
 BESIDE = Held(proton(id="d" * 24), 7)
+WHY = "the workload was stopped"
 
 
 def test_a_stop_before_the_switch_cancels():
     record = world(S.AWAITING_PROMOTION).situation.workload.record
-    after, removed, history = end_with_stop(record, [BESIDE], stamp=stamp())
+    after, removed, history = end_at_once(record, [BESIDE], why=WHY, stamp=stamp())
     assert after.replacement is None
     assert removed == (Remove(kind=Proton, id="d" * 24, expected=7),)
     assert [(r.status, r.deleted_at, r.ended_at) for r in history] == [(S.ERRORED, NOW, NOW)]
+    assert history[0].message == "Cancelled: the workload was stopped."
 
 
 def test_a_stop_after_the_switch_completes():
     record = world(S.SWITCHING, message="kept").situation.workload.record
-    after, _, history = end_with_stop(record, [BESIDE], stamp=stamp())
+    after, _, history = end_at_once(record, [BESIDE], why=WHY, stamp=stamp())
     assert after.replacement is None
     assert [(r.status, r.deleted_at, r.message) for r in history] == [(S.COMPLETED, None, "kept")]
 
 
 def test_a_stop_keeps_a_failure_that_is_being_cleaned_up():
     record = world(S.CLEANING_UP, message="why").situation.workload.record
-    after, removed, history = end_with_stop(record, [BESIDE], stamp=stamp())
+    after, removed, history = end_at_once(record, [BESIDE], why=WHY, stamp=stamp())
     assert removed == (Remove(kind=Proton, id="d" * 24, expected=7),)
     assert [(r.status, r.deleted_at, r.message) for r in history] == [(S.ERRORED, None, "why")]
     assert after.replacement == history[0]
@@ -94,14 +96,16 @@ def test_a_stop_keeps_a_failure_that_is_being_cleaned_up():
 
 def test_a_stop_keeps_when_and_why_a_cancelled_one_ended():
     cancelled = world(S.CLEANING_UP, message="Cancelled.", deleted_at=NOW - 9)
-    after, _, history = end_with_stop(cancelled.situation.workload.record, [BESIDE], stamp=stamp())
+    after, _, history = end_at_once(
+        cancelled.situation.workload.record, [BESIDE], why=WHY, stamp=stamp()
+    )
     assert after.replacement is None
     assert [(r.deleted_at, r.message) for r in history] == [(NOW - 9, "Cancelled.")]
 
 
 def test_a_stop_takes_a_completed_one_off_and_leaves_a_failure_shown():
     done = world(S.COMPLETED).situation.workload.record
-    assert end_with_stop(done, [], stamp=stamp())[0].replacement is None
+    assert end_at_once(done, [], why=WHY, stamp=stamp())[0].replacement is None
     failed = world(S.ERRORED).situation.workload.record
     for record in (failed, workload()):
-        assert end_with_stop(record, [], stamp=stamp()) == (record, (), ())
+        assert end_at_once(record, [], why=WHY, stamp=stamp()) == (record, (), ())

@@ -273,6 +273,48 @@ def test_deleting_works_in_every_state_and_takes_all_protons(state):
     assert plan.events[0].type == "Workload Deleted"
 
 
+@pytest.mark.parametrize(
+    ("status", "deleted_at", "told", "ended"),
+    [
+        pytest.param(
+            ReplacementStatus.INITIALIZING,
+            None,
+            ["Replacement Cancelled"],
+            [(ReplacementStatus.ERRORED, "Cancelled: the workload was removed.", worlds.NOW)],
+            id="before-the-switch-it-is-cancelled",
+        ),
+        pytest.param(
+            ReplacementStatus.SWITCHING,
+            None,
+            ["Replacement Completed"],
+            [(ReplacementStatus.COMPLETED, None, None)],
+            id="after-the-switch-it-is-completed",
+        ),
+        pytest.param(
+            ReplacementStatus.CLEANING_UP,
+            7.0,
+            [],
+            [(ReplacementStatus.ERRORED, None, 7.0)],
+            id="its-cancel-is-told-already",
+        ),
+        pytest.param(ReplacementStatus.ERRORED, None, [], [], id="it-is-in-the-history"),
+    ],
+)
+def test_a_replacement_that_a_delete_ends_is_in_the_history(status, deleted_at, told, ended):
+    replaced = test_replacements.world(status, deleted_at=deleted_at).situation
+    protons = [Held(worlds.proton(), 6), Held(worlds.proton(id="d" * 24), 8)]
+    plan = delete_workload(
+        worlds.present(of=replaced.workload.record),
+        protons=protons,
+        deployments=[],
+        stamp=worlds.stamp(),
+    )
+    assert plan.subject.replacement is None
+    assert len(plan.writes) == 3
+    assert [event.type for event in plan.events] == [*told, "Workload Deleted"]
+    assert [(r.status, r.message, r.deleted_at) for r in plan.history] == ended
+
+
 def test_deleting_under_a_deployment_is_refused():
     deployment = Deployment(
         id="9" * 24,

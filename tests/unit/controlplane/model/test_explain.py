@@ -1,9 +1,12 @@
 from datetime import UTC
 
+import msgspec
 import pytest
 
 from controlplane.model.decisions import Decision, Reason, Step
 from controlplane.model.explain import REASONS, change, headline, number, render
+from controlplane.model.grants import Grant, Holder, Refusal
+from controlplane.model.states import Importance
 
 DECISION = Decision(
     id="d",
@@ -53,6 +56,41 @@ def test_a_decision_without_details_is_three_lines():
         "because the owner asked for a fixed number.",
     ]
     assert headline(bare, zone=UTC) == "1970-01-01 00:00:00  stays at 1 replica  (fixed)"
+
+
+def test_a_refusal_names_holders_position_and_moments():
+    grant = Grant(
+        granted=1,
+        refusal=Refusal.MIN_RUN,
+        position=2,
+        line=5,
+        since=DECISION.at - 60,
+        until=DECISION.at + 30,
+        holders=(
+            Holder(
+                workload_id="other",
+                proton_id="q",
+                importance=Importance.LOW,
+                replicas=2,
+                since=DECISION.at - 3600,
+            ),
+        ),
+        gave_way_to="third",
+        decided_reason="on_target",
+        note="1 of 3 have room",
+    )
+    cut = msgspec.structs.replace(DECISION, reason=Reason.CAPACITY, grant=grant)
+    text = render(cut, workload_name="predictor", zone=UTC)
+    assert (
+        "\n\nruns:  1 may, for the rest there is no capacity (min_run)\n"
+        "waits: since 2025-12-31 23:59:00, last asked 2026-01-01 00:00:00, 2. of 5 in line, "
+        "until 2026-01-01 00:00:30 at least\n"
+        "has it: workload other (low), 2 replicas since 2025-12-31 23:00:00\n"
+        "gave way to: workload third\n\nseen:" in text
+    )
+    shorter = msgspec.structs.replace(grant, until=None, holders=(), gave_way_to=None)
+    text = render(msgspec.structs.replace(cut, grant=shorter), workload_name="predictor", zone=UTC)
+    assert "2. of 5 in line\n\nseen:" in text
 
 
 @pytest.mark.parametrize("reason", list(Reason))

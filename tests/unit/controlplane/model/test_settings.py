@@ -160,7 +160,14 @@ def test_values_of_the_wrong_type_are_refused_with_their_source(layers, message)
         ("autoscaler.crash_limit", "0", "crash_limit must be greater than 0"),
         ("autoscaler.max_scale_up_rate", "1", "must be greater than 1"),
         ("autoscaler.max_scale_down_rate", "0.5", "must be greater than 1"),
+        ("autoscaler.activation_scale", "0", "activation_scale must be greater than 0"),
+        ("autoscaler.scale_limit_period_s", "0", "scale_limit_period_s must be greater than 0"),
+        ("autoscaler.quality_age_s", "0", "quality_age_s must be greater than 0"),
+        ("autoscaler.tolerance_ratio", "1.5", "tolerance_ratio must be between 0 and 1"),
+        ("autoscaler.quality_coverage_ratio", "2", "quality_coverage_ratio must be between"),
+        ("autoscaler.quality_disagreement_ratio", "2", "quality_disagreement_ratio must be"),
         ("autoscaler.replica_port_min", "40000", "must not exceed replica_port_max"),
+        ("autoscaler.arbitrate_gpus", "sometimes", "must be known or always"),
     ],
 )
 def test_values_that_cannot_work_are_refused(flag, text, message):
@@ -172,6 +179,10 @@ def test_values_that_cannot_work_are_refused(flag, text, message):
 def test_an_empty_text_is_absence_where_absence_is_allowed():
     assert resolve(flags={"store.url": ""})[0].store.url is None
     assert resolve(environ={"TIDEGATE_STORE_URL": ""})[0].store.url is None
+    file = {"autoscaler": {"stabilization_window_s": 5}}
+    environ = {"TIDEGATE_AUTOSCALER_STABILIZATION_WINDOW_S": ""}
+    found = resolve(file=file, environ=environ)[0].autoscaler
+    assert found.stabilization_window_s is None
 
 
 @pytest.mark.parametrize("text", ["true", "1"])

@@ -60,10 +60,20 @@ def test_importance_ascends():
 
 
 def state_of(
-    *phases, desired=Desired.RUNNING, wanted=1, errored=False, role=ProtonRole.ACTIVE
+    *phases,
+    desired=Desired.RUNNING,
+    wanted=1,
+    errored=False,
+    interrupted=False,
+    role=ProtonRole.ACTIVE,
 ) -> ProtonState:
     return proton_state(
-        desired=desired, wanted_replicas=wanted, phases=phases, errored=errored, role=role
+        desired=desired,
+        wanted_replicas=wanted,
+        phases=phases,
+        errored=errored,
+        interrupted=interrupted,
+        role=role,
     )
 
 
@@ -73,6 +83,15 @@ def state_of(
         pytest.param(state_of(wanted=None), ProtonState.SUBMITTED, id="nobody-decided-yet"),
         pytest.param(state_of(), ProtonState.PROVISIONING, id="decided-but-nothing-there"),
         pytest.param(state_of(wanted=0), ProtonState.SUSPENDED, id="at-zero"),
+        pytest.param(state_of(interrupted=True), ProtonState.INTERRUPTED, id="all-made-room"),
+        pytest.param(
+            state_of(ReplicaPhase.LAUNCHING, interrupted=True),
+            ProtonState.LAUNCHING,
+            id="made-room-and-starts-again",
+        ),
+        pytest.param(
+            state_of(wanted=0, interrupted=True), ProtonState.SUSPENDED, id="made-room-and-is-idle"
+        ),
         pytest.param(state_of(ReplicaPhase.PENDING), ProtonState.SUBMITTED, id="waits"),
         pytest.param(state_of(ReplicaPhase.LAUNCHING), ProtonState.LAUNCHING, id="starts"),
         pytest.param(state_of(ReplicaPhase.READY), ProtonState.RUNNING, id="serves"),

@@ -3,18 +3,17 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from controlplane.wire.base import place_of
+
 
 def refused(shape: type[BaseModel], body: object) -> list[tuple[str, str]]:
     """`(dotted place, message)` of every reason why a shape refuses a body.
 
-    The place is that of `api.errors`: where the check stands, then what it says is to blame.
+    The place is that of `api.errors`.
     """
     with pytest.raises(ValidationError) as caught:
         shape.model_validate(body)
-    return [
-        (".".join(map(str, (*e["loc"], *e.get("ctx", {}).get("at", ())))), e["msg"])
-        for e in caught.value.errors()
-    ]
+    return [(".".join(map(str, place_of(e))), e["msg"]) for e in caught.value.errors()]
 
 
 def refused_because(shape: type[BaseModel], body: object) -> str:

@@ -1,10 +1,17 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from controlplane.lifecycle.rules import METRICS
 from controlplane.model.workloads import Autoscaling, ScalingPolicy
-from controlplane.wire.autoscaling import WAKING_METRIC, AutoscalingInput
+from controlplane.wire.autoscaling import (
+    WAKING_METRIC,
+    AutoscalingInput,
+    AutoscalingShape,
+    OldAutoscalingShape,
+    ShadowInput,
+)
 from tests.unit.controlplane.wire.refusals import refused, refused_because
 
 CONCURRENCY = {"scalingMetric": "httpRequestsConcurrency", "target": 10}
@@ -160,3 +167,56 @@ def test_accepted_bounds_are_always_possible(low, high, legacy, metric):
         assert refused(AutoscalingInput, body)
     else:
         assert bounds(body) == (low, high)
+
+
+# -- what is only tried out -----------------------------------------------------------------------
+
+
+def test_a_shadow_is_a_scaling_of_its_own():
+    shadow = {"policies": [{"scalingMetric": WAKING_METRIC, "target": 2}], "maxReplicaCount": 9}
+    body = {
+        "policies": [{"scalingMetric": WAKING_METRIC, "target": 5}],
+        "maxReplicaCount": 4,
+        "shadow": shadow,
+    }
+    made = AutoscalingInput.model_validate(body).to_model()
+    assert made.shadow == ShadowInput.model_validate(shadow).to_model()
+    for shape in (AutoscalingShape, OldAutoscalingShape):
+        told = shape.of(made).model_dump()
+        assert told["shadow"]["maxReplicaCount"] == 9
+        assert "shadow" not in told["shadow"]
+    assert "shadow" not in AutoscalingShape.of(made.shadow).model_dump()
+
+
+@pytest.mark.parametrize(
+    ("said", "mode"),
+    [
+        pytest.param({}, "shadow", id="it-starts-in-shadow"),
+        pytest.param({"mode": "act"}, "act", id="acts-where-the-owner-says-so"),
+        pytest.param({"mode": "off"}, None, id="off"),
+        pytest.param(None, None, id="null-is-off"),
+    ],
+)
+def test_modes_of_a_forecast(said, mode):
+    body = {"policies": [{"scalingMetric": WAKING_METRIC, "target": 5}], "forecast": said}
+    made = AutoscalingInput.model_validate(body).to_model()
+    assert made.forecast == mode
+    told = AutoscalingShape.of(made).model_dump()
+    assert told.get("forecast") == ({"mode": mode} if mode else None)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param({"forecast": {"mode": "always"}}, id="another-mode"),
+        pytest.param({"shadow": {"policies": []}}, id="a-shadow-without-policies"),
+        pytest.param(
+            {"shadow": {"policies": [{"scalingMetric": "x", "target": 1}], "shadow": None}},
+            id="a-shadow-in-a-shadow",
+        ),
+    ],
+)
+def test_what_cannot_be_tried_out_is_refused(extra):
+    body = {"policies": [{"scalingMetric": WAKING_METRIC, "target": 5}], **extra}
+    with pytest.raises(ValidationError):
+        AutoscalingInput.model_validate(body)

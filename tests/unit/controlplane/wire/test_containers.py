@@ -99,7 +99,8 @@ def test_how_an_image_would_be_built_is_kept_with_the_draft(config):
     [
         ({"image": "x"}, "image"),
         ({"codeRef": {"datarobot": {}}}, "codeRef.datarobot.catalogId"),
-        ({"dockerfile": {"source": "found"}}, "dockerfile"),
+        ({"dockerfile": {"source": "found"}}, "dockerfile.source"),
+        ({"dockerfile": {"path": "./Dockerfile"}}, "dockerfile.source"),
         ({"dockerfile": {"source": "generated"}}, "dockerfile.generated.entrypoint"),
     ],
 )

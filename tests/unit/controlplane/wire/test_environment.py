@@ -9,7 +9,7 @@ from controlplane.wire.environment import (
     variable_model,
     variable_shape,
 )
-from tests.unit.controlplane.wire.refusals import refused
+from tests.unit.controlplane.wire.refusals import refused, refused_because
 
 ONE = TypeAdapter(EnvironmentVar)
 ALL = TypeAdapter(EnvironmentVars)
@@ -57,7 +57,10 @@ def where(variables):
         ([{"name": "A", "value": 7}], "0.string.value"),
         ([{"name": "A", "value": "a\0b"}], "0.string.value"),
         ([{"name": "A", "value": "x", "key": "user"}], "0.string.key"),
-        ([{"source": "vault", "name": "A"}], "0"),
+        ([{"source": "vault", "name": "A"}], "0.source"),
+        ([{"source": {"not": ["this"]}, "name": "A", "value": "x"}], "0.source"),
+        ([{"source": None, "name": "A", "value": "x"}], "0.source"),
+        ([5], "0"),
         ([CREDENTIAL | {"key": ""}], "0.dr-credential.key"),
         ([CREDENTIAL | {"drCredentialId": ""}], "0.dr-credential.drCredentialId"),
         ([CREDENTIAL | {"value": "x"}], "0.dr-credential.value"),
@@ -72,6 +75,11 @@ def where(variables):
 )
 def test_a_wrong_variable_is_refused_where_it_stands(variables, place):
     assert where(variables) == [place]
+
+
+def test_an_unknown_source_is_told_which_there_are():
+    body = {"name": "main", "imageUri": "i:1", "port": 8000, "environmentVars": [{"source": "x"}]}
+    assert "'string', 'dr-credential', 'api-key'" in refused_because(ContainerInput, body)
 
 
 def test_names_that_differ_in_case_are_different():

@@ -1,0 +1,226 @@
+"""Capacity arbitration in the decision loop: from decisions and replicas to what may be planned.
+
+    loop                              arbiter
+    --------------------------------  ----------------------------------------------------------
+    ask(proton, decision, replicas)   notes what a proton wants and has; says whether that is
+                                      arbitrated at all: what asks for nothing is never held up
+    settle()                          once for all that asked: who gets what, and whose grant has
+                                      changed because of it
+    verdict(proton_id, decision)      what of the decision may be planned, where, and the record
+
+All this is synchronous: a wake-up is asked, settled and planned in one go.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from autoscaler.core.capacity_books import Books
+from autoscaler.core.capacity_claims import Claim, Holding, Stay, Terms
+from autoscaler.core.capacity_room import Spot
+from autoscaler.core.capacity_words import cut, grant_of
+from autoscaler.core.observation import Scaling
+from autoscaler.inventory import Inventory
+from autoscaler.reconcilers.base import Placement
+from controlplane.model.bundles import ReplicaNeeds
+from controlplane.model.decisions import Decision
+from controlplane.model.sections import AutoscalerSettings
+from controlplane.model.sizing import replica_needs
+from controlplane.model.states import ALIVE, ReplicaPhase
+from controlplane.model.workloads import ContainerResources, GroupRuntime, Proton, Replica
+
+NOTHING: Final = ReplicaNeeds()
+
+_STAY: Final = {ReplicaPhase.DRAINING: Stay.DRAINING, ReplicaPhase.STOPPING: Stay.ENDING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What may be done about a decision."""
+
+    decision: Decision
+    """With its grant, where that is less than it says."""
+    replicas: int
+    """How many may run."""
+    placement: Placement | None
+    """None: nothing about it is arbitrated."""
+
+
+class Arbiter:
+    """Keeps the books of capacity for one term."""
+
+    def __init__(self, inventory: Inventory, settings: AutoscalerSettings) -> None:
+        """Begin with nothing claimed.
+
+        Args:
+            inventory: What there is.
+            settings: What is arbitrated, and how steady.
+        """
+        self._gpus = (
+            inventory.has_gpus
+            or settings.inventory_file is not None
+            or settings.arbitrate_gpus == "always"
+        )
+        self._cpu_memory = settings.arbitrate_cpu_memory
+        terms = Terms(min_run_s=settings.preemption_min_run_s, return_s=settings.preemption_pause_s)
+        self._books = Books(inventory.nodes(), terms)
+        self._needs: dict[str, ReplicaNeeds | None] = {}
+        """Of one replica, as far as it is arbitrated, by proton; None: nothing is."""
+        self._since: dict[str, dict[str, float]] = {}
+        """When replicas got their places, by proton and replica."""
+
+    def ask(
+        self,
+        proton: Proton,
+        scaling: Scaling,
+        decision: Decision,
+        replicas: Sequence[Replica],
+        *,
+        now_s: float,
+    ) -> bool:
+        """Note what a proton should have, and what it has.
+
+        Returns:
+            Whether it is arbitrated: then it waits for `settle`.
+        """
+        needs = self._needs_of(proton)
+        if needs is None:
+            return False
+        self._books.put(
+            Claim(
+                id=proton.id,
+                workload_id=proton.workload_id,
+                importance=proton.importance,
+                needs=needs,
+                wanted=decision.replicas,
+                floor=min(scaling.min_replicas, decision.replicas),
+                holdings=self._holdings(proton.id, needs, replicas, decision.at, now_s),
+            )
+        )
+        return True
+
+    def open(self, proton: Proton, replicas: Sequence[Replica], *, at: float, now_s: float) -> None:
+        """A proton has replicas from an earlier term: nobody else may have their places.
+
+        Args:
+            proton: The proton, or what is left of it.
+            replicas: Its replicas.
+            at: Epoch seconds.
+            now_s: Monotonic clock.
+        """
+        needs = self._needs_of(proton)
+        if needs is not None:
+            holdings = self._holdings(proton.id, needs, replicas, at, now_s)
+            staying = sum(holding.stay is Stay.STAYING for holding in holdings)
+            self._books.put(
+                Claim(
+                    id=proton.id,
+                    workload_id=proton.workload_id,
+                    importance=proton.importance,
+                    needs=needs,
+                    wanted=staying,
+                    holdings=holdings,
+                )
+            )
+
+    def leave(
+        self, proton_id: str, replicas: Sequence[Replica], *, at: float, now_s: float
+    ) -> None:
+        """A proton is gone; it keeps its places as long as it has replicas."""
+        claim = self._books.claims.get(proton_id)
+        if claim is None:
+            self._needs.pop(proton_id, None)
+            return
+        if replicas:
+            holdings = self._holdings(proton_id, claim.needs, replicas, at, now_s)
+            self._books.put(msgspec.structs.replace(claim, wanted=0, floor=0, holdings=holdings))
+        else:
+            self._books.drop(proton_id)
+            self._since.pop(proton_id, None)
+            self._needs.pop(proton_id, None)
+
+    def settle(self, *, now_s: float) -> set[str]:
+        """Share out what there is; returns the protons whose grants have changed."""
+        return self._books.settle(now_s=now_s)
+
+    def verdict(self, proton_id: str, decision: Decision, *, now_s: float) -> Verdict:
+        """What may be done about a decision, as of the last settlement."""
+        claim = self._books.claims.get(proton_id)
+        if claim is None:
+            return Verdict(decision=decision, replicas=decision.replicas, placement=None)
+        outcome = self._books.outcome(proton_id)
+        grant = grant_of(
+            decision,
+            outcome,
+            claim,
+            self._books.claims,
+            epoch=lambda at_s: decision.at - now_s + at_s,
+        )
+        placement = Placement(
+            gpus=claim.needs.gpus, spots=outcome.spots, victims=frozenset(outcome.victims)
+        )
+        return Verdict(
+            decision=cut(decision, grant),
+            replicas=min(outcome.granted, decision.replicas),
+            placement=placement,
+        )
+
+    def _needs_of(self, proton: Proton) -> ReplicaNeeds | None:
+        if proton.id not in self._needs:
+            asked = replica_needs(_stated(proton))
+            if not self._gpus:
+                asked = msgspec.structs.replace(asked, gpus=0, gpu_memory_bytes=None, gpu_type=None)
+            if not self._cpu_memory:
+                asked = msgspec.structs.replace(asked, cpu=0.0, memory_bytes=0)
+            self._needs[proton.id] = None if asked == NOTHING else asked
+        return self._needs[proton.id]
+
+    def _holdings(
+        self,
+        proton_id: str,
+        needs: ReplicaNeeds,
+        replicas: Sequence[Replica],
+        at: float,
+        now_s: float,
+    ) -> tuple[Holding, ...]:
+        before = self._since.get(proton_id, {})
+        since: dict[str, float] = {}
+        holdings = []
+        for replica in replicas:
+            if not _placed(replica, needs):
+                continue
+            since_s = before.get(replica.id)
+            if since_s is None:
+                since_s = now_s - max(0.0, at - (replica.started_at or at))
+            since[replica.id] = since_s
+            holdings.append(
+                Holding(
+                    replica_id=replica.id,
+                    spot=Spot(replica.node, replica.gpu_type),
+                    since_s=since_s,
+                    stay=_STAY.get(replica.phase, Stay.STAYING),
+                )
+            )
+        self._since[proton_id] = since
+        return tuple(holdings)
+
+
+def _stated(proton: Proton) -> GroupRuntime:
+    """What the owner states: in the runtime, or as old bodies do, in the artifact."""
+    group = proton.runtime.group()
+    if group.containers or group.bundles:
+        return group
+    stated = tuple(
+        ContainerResources(name=container.name or "default", resources=container.resources)
+        for containers in proton.spec.container_groups
+        for container in containers.containers
+        if container.resources is not None
+    )
+    return msgspec.structs.replace(group, containers=stated)
+
+
+def _placed(replica: Replica, needs: ReplicaNeeds) -> bool:
+    """Whether a replica has what it needs: its GPUs, or at least a process."""
+    return bool(replica.gpus) if needs.gpus else replica.phase in ALIVE

@@ -1,0 +1,155 @@
+"""The books of capacity between decisions: who asks for what, who may have what.
+
+Claims come one by one as protons are decided upon; nobody gets more before `settle`, so that the
+order in which they come does not matter. Settling costs nothing while nothing has changed, and
+O(changed claims x bins) while there is enough for all. Only when somebody has to be refused are
+all claims arbitrated anew.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from autoscaler.core.capacity import arbitrate
+from autoscaler.core.capacity_claims import Claim, Outcome, Past, Stay, Terms
+from autoscaler.core.capacity_room import Bin, Nodes, Room
+
+_NOTHING: Final = Outcome(granted=0)
+
+
+class Books:
+    """Claims, outcomes, and what is free, over time."""
+
+    def __init__(self, nodes: Nodes, terms: Terms) -> None:
+        """Begin with empty nodes."""
+        self.nodes = nodes
+        self.arbitrations = 0
+        """How often all claims were arbitrated anew."""
+        self._terms = terms
+        self._claims: dict[str, Claim] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._pasts: dict[str, Past] = {}
+        self._refused: set[str] = set()
+        self._touched: set[str] = set()
+        self._gone: set[str] = set()
+        self._again_s: float | None = None
+        self._later, self._now = Room(nodes), Room(nodes)
+        self._promised: dict[str, tuple[Bin, ...]] = {}
+        self._taken: dict[str, tuple[Bin, ...]] = {}
+
+    @property
+    def claims(self) -> Mapping[str, Claim]:
+        """What everybody asks for, by id."""
+        return self._claims
+
+    def put(self, claim: Claim) -> None:
+        """Somebody asks for something, or has other replicas than before.
+
+        The needs of one claim never change: whoever needs something else is somebody else.
+        """
+        if self._claims.get(claim.id) != claim:
+            self._claims[claim.id] = claim
+            self._touched.add(claim.id)
+
+    def drop(self, claim_id: str) -> None:
+        """Somebody asks for nothing any more, and has nothing."""
+        claim = self._claims.pop(claim_id, None)
+        if claim is None:
+            return
+        self._touched.discard(claim_id)
+        self._free(claim)
+        for known in (self._outcomes, self._pasts):
+            known.pop(claim_id, None)
+        self._refused.discard(claim_id)
+        self._gone.add(claim_id)
+
+    def outcome(self, claim_id: str) -> Outcome:
+        """What somebody gets, as of the last settlement."""
+        return self._outcomes.get(claim_id, _NOTHING)
+
+    def settle(self, *, now_s: float) -> set[str]:
+        """Bring the outcomes up to date.
+
+        Returns:
+            Whose outcome is another one now.
+        """
+        due = self._again_s is not None and now_s >= self._again_s
+        if not (self._touched or due or (self._gone and self._refused)):
+            return set()
+        changed: set[str] = set()
+        touched, self._touched = self._touched, set()
+        if due or self._refused or not self._serve(touched, changed, now_s):
+            self._arbitrate(changed, now_s)
+        self._gone.clear()
+        return changed
+
+    def _serve(self, claim_ids: Iterable[str], changed: set[str], now_s: float) -> bool:
+        """Give everybody all they want; returns whether there was enough."""
+        claims = [self._claims[claim_id] for claim_id in sorted(claim_ids)]
+        for claim in claims:
+            self._free(claim)
+            self._hold(claim)
+        return all(self._grow(claim, changed, now_s) for claim in claims)
+
+    def _free(self, claim: Claim) -> None:
+        shape = self.nodes.shape(claim.needs)
+        self._later.take_all(shape, self._promised.pop(claim.id, ()), -1)
+        self._now.take_all(shape, self._taken.pop(claim.id, ()), -1)
+
+    def _hold(self, claim: Claim) -> None:
+        shape = self.nodes.shape(claim.needs)
+        there, staying, draining = [], [], []
+        for holding in claim.holdings:
+            place = self.nodes.bin(holding.spot)
+            if place is not None:
+                there.append(place)
+                if holding.stay is Stay.STAYING:
+                    staying.append(place)
+                elif holding.stay is Stay.DRAINING:
+                    draining.append(place)
+        kept = tuple((*staying, *draining)[: claim.wanted])
+        self._later.take_all(shape, kept)
+        self._now.take_all(shape, there)
+        self._promised[claim.id], self._taken[claim.id] = kept, tuple(there)
+
+    def _grow(self, claim: Claim, changed: set[str], now_s: float) -> bool:
+        past = self._pasts.get(claim.id, Past())
+        missing = claim.wanted - len(self._promised[claim.id])
+        gave_way_s = past.gave_way_s
+        if gave_way_s is not None and now_s < gave_way_s + self._terms.return_s:
+            return False
+        shape, fresh = self.nodes.shape(claim.needs), []
+        for _ in range(missing):
+            place = self._later.best(shape, self._now)
+            if place is None or not self._now.fits(shape, place):
+                return False
+            self._later.take(shape, place)
+            self._now.take(shape, place)
+            self._promised[claim.id] += (place,)
+            self._taken[claim.id] += (place,)
+            fresh.append(self.nodes.spot(place))
+        past = Past(gave_way_s=past.gave_way_s)
+        self._note(claim.id, Outcome(granted=claim.wanted, spots=tuple(fresh), past=past), changed)
+        return True
+
+    def _arbitrate(self, changed: set[str], now_s: float) -> None:
+        self.arbitrations += 1
+        found = arbitrate(
+            list(self._claims.values()), self.nodes, self._pasts, terms=self._terms, now_s=now_s
+        )
+        self._again_s = found.again_s
+        self._later, self._now = Room(self.nodes), Room(self.nodes)
+        self._promised, self._taken = dict(found.promised), dict(found.taken)
+        self._refused.clear()
+        for claim_id, outcome in found.outcomes.items():
+            shape = self.nodes.shape(self._claims[claim_id].needs)
+            self._later.take_all(shape, self._promised[claim_id])
+            self._now.take_all(shape, self._taken[claim_id])
+            if outcome.refusal is not None:
+                self._refused.add(claim_id)
+            self._note(claim_id, outcome, changed)
+
+    def _note(self, claim_id: str, outcome: Outcome, changed: set[str]) -> None:
+        self._pasts[claim_id] = outcome.past
+        if self._outcomes.get(claim_id) != outcome:
+            self._outcomes[claim_id] = outcome
+            changed.add(claim_id)

@@ -1,0 +1,101 @@
+"""What capacity arbitration is made from, and what comes of it; see `autoscaler.core.capacity`."""
+
+from collections.abc import Mapping
+from enum import Enum
+
+import msgspec
+
+from autoscaler.core.capacity_room import Bin, Spot
+from controlplane.model.bundles import ReplicaNeeds
+from controlplane.model.grants import Refusal
+from controlplane.model.states import Importance
+
+
+class Stay(Enum):
+    """Whether a replica stays."""
+
+    STAYING = "staying"
+    DRAINING = "draining"
+    """It goes, but could be kept."""
+    ENDING = "ending"
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A replica that has its place."""
+
+    replica_id: str
+    spot: Spot
+    since_s: float
+    """When it got its place."""
+    stay: Stay = Stay.STAYING
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one proton asks for and has."""
+
+    id: str
+    workload_id: str
+    importance: Importance
+    needs: ReplicaNeeds
+    """Of one replica; what is not arbitrated is zero."""
+    wanted: int
+    floor: int = 0
+    holdings: tuple[Holding, ...] = ()
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How steady capacity is."""
+
+    min_run_s: float = 60.0
+    return_s: float = 30.0
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What is remembered of one proton between arbitrations."""
+
+    refused_s: float | None = None
+    """Since when it has been getting less than it asks for."""
+    gave_way_s: float | None = None
+    gave_way_to: str | None = None
+    """Which proton got the room that it gave up; None once it has all it asks for again."""
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who has what somebody is refused."""
+
+    claim_id: str
+    replicas: int
+    since_s: float
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one proton gets."""
+
+    granted: int
+    spots: tuple[Spot, ...] = ()
+    """Where its new replicas have room, one entry for each."""
+    victims: tuple[str, ...] = ()
+    """Replicas that must go because of where they are; they do not count as granted. Empty where
+    it does not matter which ones go."""
+    refusal: Refusal | None = None
+    """Why it gets less than it wants; None: it gets all."""
+    position: int = 0
+    """Place in the line of those who are refused, from 1."""
+    line: int = 0
+    held_by: tuple[Held, ...] = ()
+    until_s: float | None = None
+    """When a refusal by time ends."""
+    past: Past = Past()
+
+
+class Arbitration(msgspec.Struct, frozen=True, kw_only=True):
+    """What everybody gets."""
+
+    outcomes: Mapping[str, Outcome]
+    """By claim id."""
+    promised: Mapping[str, tuple[Bin, ...]]
+    """Places that are theirs once all that gives way has gone."""
+    taken: Mapping[str, tuple[Bin, ...]]
+    """Places that they have now or may take now; what gives way has them until it has gone."""
+    again_s: float | None
+    """When time alone changes the outcome; None: never."""

@@ -1,0 +1,103 @@
+"""One claim during an arbitration. See `autoscaler.core.capacity`."""
+
+from autoscaler.core.capacity_claims import Claim, Holding, Past, Stay
+from autoscaler.core.capacity_room import Bin, Nodes, Shape
+from controlplane.model.grants import Refusal
+
+Placed = tuple[Bin, Holding]
+
+
+class Party:
+    """One claim during an arbitration."""
+
+    __slots__ = (
+        *("claim", "firm", "fresh", "gave_way_to", "given", "index", "kept", "now_places"),
+        *("number", "past", "positions", "promised", "refusal", "refused_at", "shape", "soft"),
+        *("stuck", "until_s"),
+    )
+
+    def __init__(
+        self, index: int, claim: Claim, past: Past, *, nodes: Nodes, firm_since_s: float
+    ) -> None:
+        """Take up a claim.
+
+        Args:
+            index: Its number among all.
+            claim: The claim.
+            past: What is remembered of it.
+            nodes: What there is.
+            firm_since_s: Replicas that got their place later than this may not be taken away.
+        """
+        self.index = index
+        self.claim = claim
+        self.past = past
+        self.shape: Shape = nodes.shape(claim.needs)
+        self.now_places: list[Bin] = []
+        """Places of its replicas that are alive, and of new ones that may start now."""
+        self.firm: list[Placed] = []
+        """Replicas that keep their place whatever happens: they have not run long enough."""
+        self.soft: list[Placed] = []
+        """Replicas that may have to give way; the last in line last."""
+        self.kept: list[Placed] = []
+        """Replicas whose turn has come: they stay."""
+        self.given: list[Placed] = []
+        """Replicas that give way."""
+        self.fresh: list[Bin] = []
+        """Places for new replicas that are free now."""
+        self.promised: list[Bin] = []
+        """Places for new replicas where others still have to leave."""
+        self.positions: list[int] = []
+        """Position in the whole line of each of its turns."""
+        self.number = 0
+        """Turns that have come."""
+        self.refusal: Refusal | None = None
+        self.refused_at = 0
+        self.until_s: float | None = None
+        self.stuck = False
+        """No further replica has any chance."""
+        self.gave_way_to: str | None = None
+        self._enter(nodes, firm_since_s)
+
+    @property
+    def held(self) -> int:
+        """Replicas that have a place and whose turns have not come yet."""
+        return len(self.firm) + len(self.soft)
+
+    def losing(self, replicas: int) -> int:
+        """Position of the first turn lost when so many of its soft replicas give way."""
+        return self.positions[self.number + self.held - replicas]
+
+    def refuse(self, refusal: Refusal, position: int, until_s: float | None = None) -> None:
+        """A turn cannot be placed (now)."""
+        self.stuck = refusal is not Refusal.DRAINING
+        if self.refusal is None:
+            self.refusal, self.refused_at, self.until_s = refusal, position, until_s
+
+    def victims(self) -> tuple[str, ...]:
+        """The replicas that give way, where it matters which."""
+        if not self.given:
+            return ()
+        places = {place for place, _ in (*self.given, *self.kept)}
+        if len(places.union(self.fresh, self.promised)) == 1:
+            return ()
+        return tuple(holding.replica_id for _, holding in self.given)
+
+    def _enter(self, nodes: Nodes, firm_since_s: float) -> None:
+        staying: list[Placed] = []
+        draining: list[Placed] = []
+        for holding in sorted(self.claim.holdings, key=_age):
+            place = nodes.bin(holding.spot)
+            if place is None:
+                continue
+            self.now_places.append(place)
+            if holding.stay is Stay.STAYING:
+                staying.append((place, holding))
+            elif holding.stay is Stay.DRAINING:
+                draining.append((place, holding))
+        for place, holding in (*staying, *draining)[: self.claim.wanted]:
+            firm = holding.since_s > firm_since_s and holding.stay is Stay.STAYING
+            (self.firm if firm else self.soft).append((place, holding))
+
+
+def _age(holding: Holding) -> tuple[float, str]:
+    return (holding.since_s, holding.replica_id)

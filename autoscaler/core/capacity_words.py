@@ -1,0 +1,115 @@
+"""Outcomes of capacity arbitration as records, and what they do to a decision."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from autoscaler.core.capacity_claims import Claim, Outcome
+from controlplane.model.bundles import ReplicaNeeds
+from controlplane.model.decisions import Decision, Reason, Step
+from controlplane.model.grants import Grant, Holder, Refusal
+
+_WHY: Final[Mapping[Refusal, str]] = {
+    Refusal.HELD: "the others have it and need not give way",
+    Refusal.SCATTERED: "enough is free, but not on one node",
+    Refusal.NO_NODE: "no node has as much",
+    Refusal.DRAINING: "others give way to it and finish their requests first",
+    Refusal.MIN_RUN: "less important replicas have it, but not for long enough to give way",
+    Refusal.GAVE_WAY: "it gave way a moment ago and pauses before it grows again",
+}
+
+
+def cut(decision: Decision, grant: Grant | None) -> Decision:
+    """A decision after arbitration: its wish stays, the grant says what is left of it.
+
+    Args:
+        decision: From `plan.decide`.
+        grant: What arbitration left; None: everything.
+    """
+    if grant is None:
+        return decision
+    step = Step(name="capacity", value=grant.granted, note=grant.note)
+    return msgspec.structs.replace(
+        decision, reason=Reason.CAPACITY, steps=(*decision.steps, step), grant=grant
+    )
+
+
+def uncut(decision: Decision) -> Decision:
+    """A decision as it was before `cut`: as `plan.decide` makes it again."""
+    if decision.grant is None:
+        return decision
+    reason = Reason(decision.grant.decided_reason)
+    return msgspec.structs.replace(decision, reason=reason, steps=decision.steps[:-1], grant=None)
+
+
+def grant_of(
+    decision: Decision,
+    outcome: Outcome,
+    claim: Claim,
+    claims: Mapping[str, Claim],
+    *,
+    epoch: Callable[[float], float],
+) -> Grant | None:
+    """The record of a refusal; None: everything was granted.
+
+    Args:
+        decision: What it is about.
+        outcome: What arbitration said.
+        claim: What was asked for.
+        claims: Everybody's, by id, for names.
+        epoch: From the clock of arbitration to epoch seconds.
+    """
+    refusal = outcome.refusal
+    if refusal is None or outcome.granted >= claim.wanted:
+        return None
+    past = outcome.past
+    since_s = past.refused_s if past.refused_s is not None else 0.0
+    to = claims.get(past.gave_way_to) if past.gave_way_to is not None else None
+    holders = tuple(
+        Holder(
+            workload_id=claims[held.claim_id].workload_id,
+            proton_id=held.claim_id,
+            importance=claims[held.claim_id].importance,
+            replicas=held.replicas,
+            since=epoch(held.since_s),
+        )
+        for held in outcome.held_by
+        if held.claim_id in claims
+    )
+    note = (
+        f"{outcome.granted} of {claim.wanted} have room for {needed(claim.needs)} each: "
+        f"{_WHY[refusal]}; {outcome.position}. of {outcome.line} in line as {claim.importance}"
+    )
+    if holders and refusal is not Refusal.NO_NODE:
+        note += "; held by " + ", ".join(map(_holder, holders))
+    return Grant(
+        granted=outcome.granted,
+        refusal=refusal,
+        position=outcome.position,
+        line=outcome.line,
+        since=epoch(since_s),
+        until=None if outcome.until_s is None else epoch(outcome.until_s),
+        holders=holders,
+        gave_way_to=to.workload_id if to is not None else None,
+        decided_reason=decision.reason.value,
+        note=note,
+    )
+
+
+def needed(needs: ReplicaNeeds) -> str:
+    """What one replica needs, in words."""
+    parts = []
+    if needs.gpus:
+        kind = f" {needs.gpu_type}" if needs.gpu_type else ""
+        size = f" of {needs.gpu_memory_bytes / 2**30:g} GiB" if needs.gpu_memory_bytes else ""
+        parts.append(f"{needs.gpus}{kind} GPU{'' if needs.gpus == 1 else 's'}{size}")
+    if needs.cpu:
+        parts.append(f"{needs.cpu:g} cores")
+    if needs.memory_bytes:
+        parts.append(f"{needs.memory_bytes / 2**20:g} MiB")
+    return ", ".join(parts) or "nothing"
+
+
+def _holder(holder: Holder) -> str:
+    return f"workload {holder.workload_id} ({holder.importance}, {holder.replicas})"

@@ -1,0 +1,282 @@
+"""What this machine has for replicas: found out, or read from a file.
+
+    GPUs    through NVML where NVIDIA's driver and the package `nvidia-ml-py` are there; MIG slices
+            count as GPUs of their own. Otherwise none are known
+    CPU     the cores that this process may run on, at most its cgroup's quota
+    memory  the machine's, at most its cgroup's limit
+
+`autoscaler.inventory_file` names nodes instead, in the words of the bundle catalogue (MiB), with
+GPUs that nobody needs to have: to try out how capacity is shared, and for machines whose GPUs NVML
+does not see.
+
+    nodes:
+      - name: box
+        cpu_count: 16
+        memory_mb: 65536
+        gpus:
+          - type: NVIDIA A10G
+            count: 2
+            memory_mb: 24576        # of each
+          - type: NVIDIA L4
+            ids: [GPU-8f5c..., GPU-02d1...]   # as CUDA takes them; otherwise made up
+"""
+
+import importlib
+import logging
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Protocol
+
+import msgspec
+import psutil
+
+from autoscaler.core.capacity_room import GpuModel, Node, Nodes
+from controlplane.model.bundles import MIB
+from controlplane.model.sections import AutoscalerSettings
+
+HERE: Final = "localhost"
+"""The node that this machine is."""
+
+CGROUPS: Final = Path("/sys/fs/cgroup")
+
+_log = logging.getLogger(__name__)
+
+
+class InventoryError(ValueError):
+    """The inventory file cannot be used; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One GPU, or one MIG slice."""
+
+    id: str
+    """As CUDA takes it: a UUID, or whatever the file says."""
+    type: str
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One node."""
+
+    name: str
+    cpu: float
+    memory_bytes: int
+    gpus: tuple[Gpu, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """All nodes."""
+
+    machines: tuple[Machine, ...]
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether any GPU is known."""
+        return any(machine.gpus for machine in self.machines)
+
+    def nodes(self) -> Nodes:
+        """In the words of `core.capacity`: equal GPUs counted."""
+        return Nodes([_node(machine) for machine in self.machines])
+
+
+NO_MACHINES: Final = Inventory(machines=())
+"""Where nothing is known of any machine."""
+
+
+class Nvml(Protocol):
+    """The part of `pynvml` that is used here."""
+
+    NVMLError: type[Exception]
+
+    def nvmlInit(self) -> None: ...  # noqa: N802, D102 - NVIDIA's names
+    def nvmlShutdown(self) -> None: ...  # noqa: N802, D102
+    def nvmlDeviceGetCount(self) -> int: ...  # noqa: N802, D102
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> Any: ...  # noqa: N802, D102, ANN401
+    def nvmlDeviceGetName(self, device: Any) -> str | bytes: ...  # noqa: N802, D102, ANN401
+    def nvmlDeviceGetUUID(self, device: Any) -> str | bytes: ...  # noqa: N802, D102, ANN401
+    def nvmlDeviceGetMemoryInfo(self, device: Any) -> Any: ...  # noqa: N802, D102, ANN401
+    def nvmlDeviceGetMaxMigDeviceCount(self, device: Any) -> int: ...  # noqa: N802, D102, ANN401
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, device: Any, index: int) -> Any: ...  # noqa: N802, D102, ANN401
+
+
+def inventory_of(settings: AutoscalerSettings) -> Inventory:
+    """What replicas share: the nodes of `inventory_file`, or this machine. Blocks.
+
+    Raises:
+        InventoryError: The file cannot be used.
+    """
+    if settings.inventory_file is not None:
+        return read_inventory(Path(settings.inventory_file).expanduser())
+    return find_inventory()
+
+
+def find_inventory(nvml: Nvml | None = None, *, cgroups: Path = CGROUPS) -> Inventory:
+    """Look at this machine. Blocks for as long as the driver takes.
+
+    Args:
+        nvml: NVIDIA's library; None: where it is installed.
+        cgroups: This process's cgroup.
+    """
+    machine = Machine(
+        name=HERE,
+        cpu=_cores(cgroups),
+        memory_bytes=_memory_bytes(cgroups),
+        gpus=find_gpus(nvml if nvml is not None else _installed_nvml()),
+    )
+    return Inventory(machines=(machine,))
+
+
+def read_inventory(path: Path) -> Inventory:
+    """Read the nodes of a file.
+
+    Raises:
+        InventoryError: It cannot be read, or is something else.
+    """
+    try:
+        listed = msgspec.yaml.decode(path.read_bytes(), type=_File)
+    except OSError as exc:
+        raise InventoryError(f"{path}: {exc.strerror}") from exc
+    except msgspec.DecodeError as exc:
+        raise InventoryError(f"{path}: {exc}") from exc
+    machines = tuple(_machine(node) for node in listed.nodes)
+    names = [machine.name for machine in machines]
+    ids = [gpu.id for machine in machines for gpu in machine.gpus]
+    for what, found in (("node", names), ("GPU", ids)):
+        twice = sorted({name for name in found if found.count(name) > 1})
+        if twice:
+            raise InventoryError(f"{path}: {what} {twice[0]!r} is there twice")
+    return Inventory(machines=machines)
+
+
+def find_gpus(nvml: Nvml | None) -> tuple[Gpu, ...]:
+    """All GPUs that NVML knows; none where it is not there or its driver does not answer."""
+    if nvml is None:
+        return ()
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as exc:
+        _log.info("no NVIDIA GPUs", extra={"nvml": str(exc)})
+        return ()
+    try:
+        return tuple(
+            gpu
+            for index in range(nvml.nvmlDeviceGetCount())
+            for gpu in _slices(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
+        )
+    except nvml.NVMLError as exc:
+        _log.warning("GPUs cannot be listed", extra={"nvml": str(exc)})
+        return ()
+    finally:
+        with suppress(nvml.NVMLError):
+            nvml.nvmlShutdown()
+
+
+_Mib = Annotated[int, msgspec.Meta(gt=0, le=2**40)]
+_Id = Annotated[str, msgspec.Meta(pattern=r"^[^\s,]+$")]
+"""CUDA takes a list of them, with commas."""
+
+
+class _GpuEntry(msgspec.Struct, forbid_unknown_fields=True):
+    type: str
+    count: Annotated[int, msgspec.Meta(gt=0, le=1024)] = 1
+    memory_mb: _Mib | None = None
+    ids: tuple[_Id, ...] = ()
+
+
+class _NodeEntry(msgspec.Struct, forbid_unknown_fields=True):
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    cpu_count: Annotated[float, msgspec.Meta(gt=0)]
+    memory_mb: _Mib
+    gpus: tuple[_GpuEntry, ...] = ()
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    nodes: tuple[_NodeEntry, ...]
+
+
+def _machine(entry: _NodeEntry) -> Machine:
+    gpus: list[Gpu] = []
+    for group in entry.gpus:
+        memory_bytes = None if group.memory_mb is None else group.memory_mb * MIB
+        ids = group.ids or tuple(
+            f"{entry.name}-gpu-{len(gpus) + number}" for number in range(group.count)
+        )
+        gpus += [Gpu(id=one, type=group.type, memory_bytes=memory_bytes) for one in ids]
+    return Machine(
+        name=entry.name,
+        cpu=entry.cpu_count,
+        memory_bytes=entry.memory_mb * MIB,
+        gpus=tuple(gpus),
+    )
+
+
+def _node(machine: Machine) -> Node:
+    models: dict[str, list[Gpu]] = {}
+    for gpu in machine.gpus:
+        models.setdefault(gpu.type, []).append(gpu)
+    return Node(
+        name=machine.name,
+        cpu=machine.cpu,
+        memory_bytes=machine.memory_bytes,
+        gpus=tuple(
+            # Of equal ones that show different memory, the smallest: all of them have that.
+            GpuModel(type=name, memory_bytes=_least(gpus), count=len(gpus))
+            for name, gpus in models.items()
+        ),
+    )
+
+
+def _least(gpus: list[Gpu]) -> int | None:
+    return min((gpu.memory_bytes for gpu in gpus if gpu.memory_bytes is not None), default=None)
+
+
+def _installed_nvml() -> Nvml | None:
+    try:
+        found: Nvml = importlib.import_module("pynvml")
+    except ImportError:
+        return None
+    return found
+
+
+def _slices(nvml: Nvml, device: Any) -> list[Gpu]:  # noqa: ANN401 - NVML's handle
+    """The GPU itself, or its MIG slices where it is cut into some."""
+    slices = []
+    with suppress(nvml.NVMLError):  # not every GPU knows what MIG is
+        for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(device)):
+            with suppress(nvml.NVMLError):  # this place is empty
+                slices.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, index))
+    return [_gpu(nvml, found) for found in slices or [device]]
+
+
+def _gpu(nvml: Nvml, device: Any) -> Gpu:  # noqa: ANN401 - NVML's handle
+    return Gpu(
+        id=_text(nvml.nvmlDeviceGetUUID(device)),
+        type=_text(nvml.nvmlDeviceGetName(device)),
+        memory_bytes=int(nvml.nvmlDeviceGetMemoryInfo(device).total),
+    )
+
+
+def _text(found: str | bytes) -> str:
+    return found.decode() if isinstance(found, bytes) else found
+
+
+def _cores(cgroups: Path) -> float:
+    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    if not hasattr(os, "sched_getaffinity"):  # macOS
+        cores = float(os.cpu_count() or 1)
+    with suppress(OSError, ValueError):
+        quota, period = (cgroups / "cpu.max").read_text().split()
+        cores = min(cores, int(quota) / int(period))
+    return cores
+
+
+def _memory_bytes(cgroups: Path) -> int:
+    total = int(psutil.virtual_memory().total)
+    with suppress(OSError, ValueError):  # "max": no limit
+        total = min(total, int((cgroups / "memory.max").read_text()))
+    return total

@@ -1,0 +1,74 @@
+"""Which GPUs are whose on this machine's nodes. No GPU is ever anybody's twice."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autoscaler.core.capacity_room import Spot
+from autoscaler.inventory import Inventory
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a replica runs, and on which GPUs."""
+
+    node: str
+    gpu_type: str | None = None
+    gpus: tuple[str, ...] = ()
+
+
+class Places:
+    """Gives GPUs to replicas and takes them back. Called on the event loop only."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        """Begin with all GPUs free."""
+        self._free: dict[Spot, list[str]] = {}
+        for machine in inventory.machines:
+            for gpu in machine.gpus:
+                self._free.setdefault(Spot(machine.name, gpu.type), []).append(gpu.id)
+        self.shared = bool(self._free)
+        """Whether there are any GPUs that are given to one replica each."""
+        self._taken: dict[str, tuple[Spot, tuple[str, ...]]] = {}
+
+    @property
+    def taken(self) -> Mapping[str, tuple[Spot, tuple[str, ...]]]:
+        """By replica: where, and which GPUs."""
+        return self._taken
+
+    def take(self, replica_id: str, spots: Sequence[Spot], gpus: int) -> tuple[Place, Spot] | None:
+        """Give a replica what it needs at one of the spots that are granted.
+
+        Returns:
+            The place, and the spot that is used up by it; None: not free (yet).
+        """
+        for spot in spots:
+            if not gpus:
+                return Place(node=spot.node), spot
+            free = self._free.get(spot, [])
+            if len(free) >= gpus:
+                mine = tuple(free[:gpus])
+                del free[:gpus]
+                self._taken[replica_id] = (spot, mine)
+                return Place(node=spot.node, gpu_type=spot.gpu_type, gpus=mine), spot
+        return None
+
+    def reserve(self, replica_id: str, spot: Spot, gpus: Sequence[str]) -> None:
+        """A replica of an earlier run has these already."""
+        free = self._free.get(spot, [])
+        mine = tuple(gpu_id for gpu_id in gpus if gpu_id in free)
+        if len(mine) < len(gpus):
+            extra = {"replica_id": replica_id, "gpus": [g for g in gpus if g not in mine]}
+            _log.warning("a replica has GPUs that are not there to be given", extra=extra)
+        for gpu_id in mine:
+            free.remove(gpu_id)
+        if mine:
+            self._taken[replica_id] = (spot, mine)
+
+    def release(self, replica_id: str) -> bool:
+        """Its process has ended; returns whether it had any GPUs."""
+        spot, gpus = self._taken.pop(replica_id, (None, ()))
+        if spot is not None:
+            self._free[spot].extend(gpus)
+        return bool(gpus)

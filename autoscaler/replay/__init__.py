@@ -1,0 +1,1 @@
+"""Traffic traces: made, recorded, and run through the autoscaler's own code."""

@@ -1,0 +1,70 @@
+"""Routes of what decisions would have been: shadow policies and forecasts (an extension)."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Query
+
+from controlplane.api.call import Call, ListCall
+from controlplane.api.errors import RESPONSES
+from controlplane.api.pages import NewPage, OldPage, Page, envelope
+from controlplane.lifecycle import access
+from controlplane.model.shadows import ShadowEntry, ShadowKind, journal_name
+from controlplane.wire.journals import ShadowFormatted
+
+common: Final = APIRouter(tags=["protons"], responses=RESPONSES)
+"""Routes that both families have alike: none."""
+new: Final = APIRouter(tags=["protons"], responses=RESPONSES)
+old: Final = APIRouter(tags=["protons"], responses=RESPONSES)
+
+
+class NewShadowQuery(NewPage):
+    """Query of shadows' decisions in the new family."""
+
+    kind: ShadowKind = ShadowKind.POLICY
+    proton_id: str | None = None
+
+
+class OldShadowQuery(OldPage):
+    """Query of shadows' decisions in the old family."""
+
+    kind: ShadowKind = ShadowKind.POLICY
+    proton_id: str | None = None
+
+
+@new.get("/{workload_id}/shadowDecisions", response_model=Page[ShadowFormatted])
+async def list_shadow_decisions(
+    call: ListCall, workload_id: str, query: Annotated[NewShadowQuery, Query()]
+) -> dict[str, Any]:
+    """What a shadow would decide, of the active proton or `protonId` (an extension)."""
+    return await _decisions(call, workload_id, query)
+
+
+@old.get("/{workload_id}/shadowDecisions", response_model=Page[ShadowFormatted])
+async def list_console_shadow_decisions(
+    call: ListCall, workload_id: str, query: Annotated[OldShadowQuery, Query()]
+) -> dict[str, Any]:
+    """What a shadow would decide, of the active proton or `protonId` (an extension)."""
+    return await _decisions(call, workload_id, query)
+
+
+async def _decisions(
+    call: Call, workload_id: str, query: NewShadowQuery | OldShadowQuery
+) -> dict[str, Any]:
+    workload = call.workload(workload_id, access.READERS).record
+    proton_id = workload.active_proton_id
+    if query.proton_id is not None:
+        proton_id = call.proton(workload_id, query.proton_id).id
+    entries: list[bytes] = []
+    total = 0
+    if proton_id is not None:
+        entries, total = await call.services.store.read_journal(
+            journal_name(query.kind, proton_id), offset=query.offset, limit=query.limit
+        )
+    return envelope(
+        call.request,
+        [ShadowFormatted.of(msgspec.json.decode(entry, type=ShadowEntry)) for entry in entries],
+        total=total,
+        offset=query.offset,
+        limit=query.limit,
+    )

@@ -1,0 +1,143 @@
+"""The books of capacity: settled once for all that asked, and only as often as needed."""
+
+import msgspec
+import pytest
+
+from autoscaler.core.capacity_books import Books
+from autoscaler.core.capacity_claims import Outcome, Past, Stay, Terms
+from autoscaler.core.capacity_room import Nodes, Spot
+from controlplane.model.bundles import ReplicaNeeds
+from controlplane.model.grants import Refusal
+from controlplane.model.states import Importance
+from tests.unit.autoscaler.core.capacity_world import QUICK, Machines, claim, gpu_node, holding
+
+A10G = Spot("n1", "NVIDIA A10G")
+HIGH = Importance.HIGH
+
+
+@pytest.fixture
+def books() -> Books:
+    return Books(Nodes([gpu_node()]), QUICK)
+
+
+def test_nobody_has_anything_before_the_settlement(books: Books):
+    books.put(claim("a", 1))
+    assert books.outcome("a") == Outcome(granted=0)
+    assert books.settle(now_s=1.0) == {"a"}
+    assert books.outcome("a") == Outcome(granted=1, spots=(A10G,))
+
+
+def test_nothing_happens_while_nothing_changes(books: Books):
+    books.put(claim("a", 2, holding("r1"), holding("r2")))
+    books.put(claim("b", 1, importance=HIGH, needs=ReplicaNeeds(gpus=2)))
+    assert books.settle(now_s=1.0) == {"a", "b"}
+    for _ in range(3):
+        books.put(claim("a", 2, holding("r1"), holding("r2")))
+        assert books.settle(now_s=2.0) == set()
+    assert books.arbitrations == 1
+
+
+def test_with_enough_for_all_nobody_is_arbitrated(books: Books):
+    books.put(claim("a", 1))
+    books.settle(now_s=1.0)
+    books.put(claim("a", 1, holding("r1")))
+    books.put(claim("b", 1))
+    assert books.settle(now_s=2.0) == {"a", "b"}
+    assert books.outcome("a") == Outcome(granted=1), "the replica is where it was to be"
+    books.put(claim("b", 0))
+    books.put(claim("a", 2, holding("r1"), holding("r2", stay=Stay.DRAINING)))
+    books.settle(now_s=3.0)
+    assert books.outcome("a") == Outcome(granted=2)
+    assert books.arbitrations == 0
+
+
+def test_the_more_important_goes_first_whoever_asks_first(books: Books):
+    books.put(claim("a", 2))
+    books.put(claim("z", 2, importance=HIGH))
+    books.settle(now_s=1.0)
+    assert (books.outcome("a").granted, books.outcome("z").granted) == (0, 2)
+
+
+def test_replicas_that_end_have_their_place_until_they_have_gone(books: Books):
+    books.put(claim("a", 0, holding("r1", stay=Stay.ENDING), holding("r2", stay=Stay.ENDING)))
+    books.put(claim("b", 1))
+    books.settle(now_s=1.0)
+    assert books.outcome("b").refusal is Refusal.DRAINING
+    books.put(claim("a", 0, holding("r1", stay=Stay.ENDING)))
+    assert "b" in books.settle(now_s=2.0)
+    assert books.outcome("b").granted == 1
+
+
+def test_who_leaves_makes_room_for_those_who_wait(books: Books):
+    books.put(claim("a", 2, holding("r1"), holding("r2"), importance=HIGH))
+    books.put(claim("b", 1))
+    books.settle(now_s=1.0)
+    assert books.outcome("b").granted == 0
+    books.drop("a")
+    books.drop("unheard of")
+    assert books.settle(now_s=2.0) == {"b"}
+    assert books.outcome("b").granted == 1
+    assert books.outcome("a") == Outcome(granted=0)
+
+
+def test_who_leaves_while_nobody_waits_changes_nothing(books: Books):
+    books.put(claim("a", 1))
+    books.settle(now_s=1.0)
+    books.drop("a")
+    assert books.settle(now_s=2.0) == set()
+    books.put(claim("b", 2))
+    books.settle(now_s=3.0)
+    assert (books.outcome("b").granted, books.arbitrations) == (2, 0)
+
+
+def test_a_refusal_by_time_is_looked_at_when_the_time_has_come():
+    books = Books(Nodes([gpu_node(count=1)]), Terms(min_run_s=60.0, return_s=30.0))
+    books.put(claim("low", 1, holding("r1", since_s=0.0)))
+    books.put(claim("top", 1, importance=HIGH))
+    books.settle(now_s=10.0)
+    assert books.outcome("top").until_s == 60.0
+    assert books.settle(now_s=59.0) == set()
+    assert books.settle(now_s=60.0) == {"low", "top"}
+    assert books.outcome("low").granted == 0
+    # It gave way: when there is room again, it pauses first.
+    books.put(claim("low", 1))
+    books.put(claim("top", 0))
+    books.settle(now_s=70.0)
+    assert books.outcome("low").refusal is Refusal.GAVE_WAY
+    assert books.outcome("low").past.gave_way_to == "top"
+    books.settle(now_s=90.0)
+    assert books.outcome("low").granted == 1
+    assert books.outcome("low").past == Past(gave_way_s=60.0), "that is over"
+
+
+def test_who_pauses_after_giving_way_is_not_served_by_the_way_either():
+    books = Books(Nodes([gpu_node(count=2)]), Terms(min_run_s=0.0, return_s=30.0))
+    books.put(claim("low", 2, holding("r1"), holding("r2")))
+    books.put(claim("top", 1, importance=HIGH))
+    books.settle(now_s=10.0)
+    books.put(claim("low", 1, holding("r1")))
+    books.put(claim("top", 0))
+    books.settle(now_s=11.0)
+    assert not books.outcome("low").refusal
+    books.put(claim("low", 2, holding("r1")))
+    books.settle(now_s=12.0)
+    assert (books.outcome("low").granted, books.outcome("low").until_s) == (1, 40.0)
+
+
+def test_a_replica_on_a_node_that_is_gone_has_no_place(books: Books):
+    books.put(claim("a", 1, holding("r1", node="gone")))
+    books.settle(now_s=1.0)
+    assert books.outcome("a").spots == (A10G,)
+
+
+def test_what_was_settled_step_by_step_is_what_one_arbitration_says():
+    machines = Machines((gpu_node("n1", 4), gpu_node("n2", 4)))
+    for number in range(6):
+        machines.ask(f"c{number}", 1 + number % 3, importance=list(Importance)[number % 4])
+        machines.step()
+    machines.settle_down()
+    fresh = Books(machines.books.nodes, QUICK)
+    for one in machines.books.claims.values():
+        fresh.put(msgspec.structs.replace(one))
+    fresh.settle(now_s=machines.now_s)
+    assert {n: fresh.outcome(n).granted for n in fresh.claims} == machines.granted()

@@ -1,0 +1,271 @@
+"""From protons, decisions and replicas to claims, and back to what may be planned."""
+
+import msgspec
+import pytest
+
+from autoscaler.arbiter import Arbiter
+from autoscaler.core.capacity_room import Spot
+from autoscaler.core.observation import scaling_of
+from autoscaler.inventory import NO_MACHINES, Gpu, Inventory, Machine
+from autoscaler.reconcilers.base import Placement
+from controlplane.model.artifacts import Container, ContainerGroup, Resources
+from controlplane.model.decisions import Decision, Reason
+from controlplane.model.grants import Refusal
+from controlplane.model.sections import AutoscalerSettings
+from controlplane.model.states import Importance, ReplicaPhase
+from controlplane.model.workloads import (
+    Autoscaling,
+    ContainerResources,
+    Proton,
+    Replica,
+    Runtime,
+    ScalingPolicy,
+)
+from tests.fakes.replicas import proton
+
+BOX = Inventory(
+    machines=(
+        Machine(
+            name="n1",
+            cpu=4.0,
+            memory_bytes=2**30,
+            gpus=tuple(Gpu(id=f"g{n}", type="A10G") for n in range(2)),
+        ),
+    )
+)
+SPOT = Spot("n1", "A10G")
+SETTINGS = AutoscalerSettings(preemption_min_run_s=0.0)
+NOW_S, AT = 1000.0, 5000.0
+
+
+def asking(
+    name: str,
+    resources: Resources,
+    *,
+    importance: Importance = Importance.LOW,
+    least: int | None = None,
+) -> Proton:
+    """A proton of one container; `least`: autoscaled with this minimum."""
+    made = proton(proton_id=name, resources=ContainerResources(name="main", resources=resources))
+    policies = (ScalingPolicy(metric="httpRequestsConcurrency", target=5),)
+    auto = Autoscaling(policies=policies, min_replicas=least or 0, max_replicas=9)
+    group = msgspec.structs.replace(
+        made.runtime.group(), autoscaling=None if least is None else auto
+    )
+    return msgspec.structs.replace(
+        made, importance=importance, runtime=Runtime(container_groups=(group,))
+    )
+
+
+GPU = Resources(gpu=1)
+
+
+def replica(name: str, owner: str, **changes: object) -> Replica:
+    made = Replica(
+        id=name,
+        workload_id="w",
+        proton_id=owner,
+        phase=ReplicaPhase.READY,
+        node="n1",
+        gpus=("g0",),
+        gpu_type="A10G",
+        created_at=AT,
+        started_at=AT,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def decision(owner: Proton, replicas: int) -> Decision:
+    return Decision(
+        id="",
+        at=AT,
+        workload_id=owner.workload_id,
+        proton_id=owner.id,
+        replicas=replicas,
+        previous_replicas=replicas,
+        reason=Reason.ON_TARGET,
+    )
+
+
+class Desk:
+    """An arbiter, and what it is asked."""
+
+    def __init__(self, inventory: Inventory = BOX, settings: AutoscalerSettings = SETTINGS) -> None:
+        self.arbiter = Arbiter(inventory, settings)
+        self.now_s = NOW_S
+
+    def ask(self, owner: Proton, replicas: int, *running: Replica) -> bool:
+        return self.arbiter.ask(
+            owner,
+            scaling_of(owner, SETTINGS),
+            decision(owner, replicas),
+            running,
+            now_s=self.now_s,
+        )
+
+    def gets(self, owner: Proton, replicas: int, *running: Replica) -> int:
+        self.ask(owner, replicas, *running)
+        self.arbiter.settle(now_s=self.now_s)
+        verdict = self.arbiter.verdict(owner.id, decision(owner, replicas), now_s=self.now_s)
+        return verdict.replicas
+
+
+def test_who_asks_for_nothing_is_never_held_up():
+    desk = Desk()
+    owner = asking("a", Resources())
+    assert not desk.ask(owner, 100)
+    verdict = desk.arbiter.verdict("a", decision(owner, 100), now_s=NOW_S)
+    assert (verdict.replicas, verdict.placement) == (100, None)
+    assert verdict.decision == decision(owner, 100)
+
+
+@pytest.mark.parametrize(
+    ("inventory", "settings", "resources", "granted"),
+    [
+        pytest.param(BOX, SETTINGS, GPU, 2, id="gpus-that-are-there"),
+        pytest.param(NO_MACHINES, SETTINGS, GPU, None, id="gpus-that-nobody-knows-of"),
+        pytest.param(
+            NO_MACHINES, AutoscalerSettings(arbitrate_gpus="always"), GPU, 0, id="gpus-always"
+        ),
+        pytest.param(
+            NO_MACHINES, AutoscalerSettings(inventory_file="x"), GPU, 0, id="a-file-without-gpus"
+        ),
+        pytest.param(
+            BOX, SETTINGS, Resources(cpu=3.0, memory_bytes=2**40), None, id="cpu-and-memory"
+        ),
+        pytest.param(
+            BOX,
+            AutoscalerSettings(arbitrate_cpu_memory=True),
+            Resources(cpu=3.0),
+            1,
+            id="cpu-and-memory-exactly",
+        ),
+        pytest.param(BOX, SETTINGS, Resources(cpu=64.0, gpu=1), 2, id="cpu-beside-gpus"),
+        pytest.param(BOX, SETTINGS, Resources(gpu=0.5), 2, id="part-of-a-gpu-is-a-whole-one"),
+    ],
+)
+def test_what_is_arbitrated(
+    inventory: Inventory, settings: AutoscalerSettings, resources: Resources, granted: int | None
+):
+    desk = Desk(inventory, settings)
+    owner = asking("a", resources)
+    assert desk.ask(owner, 3) == (granted is not None)
+    assert granted is None or desk.gets(owner, 3) == granted
+
+
+def test_what_old_bodies_state_in_the_artifact_counts():
+    desk = Desk()
+    made = proton(proton_id="a")
+    containers = (Container(name="main", primary=True, resources=GPU), Container(name="side"))
+    spec = msgspec.structs.replace(
+        made.spec, container_groups=(ContainerGroup(containers=containers),)
+    )
+    assert desk.gets(msgspec.structs.replace(made, spec=spec), 3) == 2
+
+
+def test_a_refusal_is_written_into_the_decision():
+    desk = Desk()
+    top = asking("top", GPU, importance=Importance.HIGH)
+    desk.ask(top, 2, replica("r1", "top"), replica("r2", "top", gpus=("g1",)))
+    low = asking("low", GPU, least=0)
+    assert desk.gets(low, 1) == 0
+    verdict = desk.arbiter.verdict("low", decision(low, 1), now_s=NOW_S + 5)
+    grant = verdict.decision.grant
+    assert grant is not None
+    assert (verdict.decision.reason, grant.refusal) == (Reason.CAPACITY, Refusal.HELD)
+    assert grant.since == AT - 5, "5 s after the settlement at which it was refused"
+    assert [holder.workload_id for holder in grant.holders] == [top.workload_id]
+    assert verdict.placement == Placement(gpus=1)
+
+
+def test_new_replicas_are_told_where_there_is_room():
+    desk = Desk()
+    owner = asking("a", GPU)
+    desk.gets(owner, 2, replica("r1", "a"))
+    verdict = desk.arbiter.verdict("a", decision(owner, 2), now_s=NOW_S)
+    assert verdict.placement == Placement(gpus=1, spots=(SPOT,))
+    verdict = desk.arbiter.verdict("a", decision(owner, 1), now_s=NOW_S)
+    assert verdict.replicas == 1, "never more than the decision, whatever was settled before"
+
+
+@pytest.mark.parametrize(
+    ("changes", "granted"),
+    [
+        pytest.param({}, 1, id="it-runs"),
+        pytest.param({"phase": ReplicaPhase.DRAINING}, 1, id="it-drains"),
+        pytest.param({"phase": ReplicaPhase.STOPPING}, 1, id="it-ends"),
+        pytest.param({"phase": ReplicaPhase.PENDING, "gpus": ()}, 2, id="it-has-no-gpu"),
+    ],
+)
+def test_replicas_hold_their_gpus_until_they_have_gone(changes: dict[str, object], granted: int):
+    desk = Desk()
+    desk.ask(asking("a", GPU), 0, replica("r1", "a", **changes))
+    assert desk.gets(asking("b", GPU), 2) == granted
+
+
+def test_replicas_with_cores_only_hold_them_while_they_have_a_process():
+    desk = Desk(settings=AutoscalerSettings(arbitrate_cpu_memory=True))
+    cores = Resources(cpu=2.0)
+    running = replica("r1", "a", gpus=(), gpu_type=None)
+    waiting = msgspec.structs.replace(running, id="r2", phase=ReplicaPhase.PENDING)
+    desk.ask(asking("a", cores), 0, running, waiting)
+    assert desk.gets(asking("b", cores), 2) == 1
+
+
+@pytest.mark.parametrize(("least", "left"), [(0, 2), (1, 1), (2, 0)])
+def test_a_minimum_is_a_floor(least: int, left: int):
+    desk = Desk()
+    desk.ask(asking("auto", GPU, least=least), 2)
+    assert desk.gets(asking("top", GPU, importance=Importance.HIGH, least=0), 2) == left
+
+
+def test_a_fixed_count_is_its_own_floor():
+    desk = Desk()
+    fixed = asking("fixed", GPU)
+    fixed = msgspec.structs.replace(
+        fixed,
+        runtime=Runtime(
+            container_groups=(msgspec.structs.replace(fixed.runtime.group(), replica_count=2),)
+        ),
+    )
+    desk.ask(fixed, 2)
+    assert desk.gets(asking("top", GPU, importance=Importance.HIGH, least=0), 2) == 0
+    assert desk.gets(asking("top", GPU, importance=Importance.HIGH, least=1), 2) == 1
+
+
+def test_how_long_a_replica_runs_does_not_follow_the_wall_clock_afterwards():
+    desk = Desk(settings=AutoscalerSettings(preemption_min_run_s=60.0))
+    low = asking("low", GPU)
+    two = (replica("r1", "low", started_at=AT - 50), replica("r2", "low", started_at=None))
+    desk.ask(low, 2, *two)
+    top = asking("top", GPU, importance=Importance.HIGH)
+    assert desk.gets(top, 1) == 0
+    verdict = desk.arbiter.verdict("top", decision(top, 1), now_s=NOW_S)
+    grant = verdict.decision.grant
+    assert grant is not None
+    assert (grant.refusal, grant.until) == (Refusal.MIN_RUN, AT + 10)
+    desk.now_s += 5  # while the wall clock stands still
+    desk.ask(low, 2, *two)
+    assert desk.arbiter.settle(now_s=desk.now_s) == set()
+
+
+def test_replicas_of_an_earlier_term_have_their_places_before_anybody_asks():
+    desk = Desk()
+    low = asking("low", GPU)
+    two = (replica("r1", "low"), replica("r2", "low", gpus=("g1",)))
+    desk.arbiter.open(low, two, at=AT, now_s=NOW_S)
+    desk.arbiter.open(asking("n", Resources()), (replica("r3", "n"),), at=AT, now_s=NOW_S)
+    assert desk.gets(asking("b", GPU), 1) == 0
+
+
+def test_who_is_gone_keeps_its_places_until_its_replicas_have_gone():
+    desk = Desk()
+    low = asking("low", GPU)
+    two = (replica("r1", "low"), replica("r2", "low", gpus=("g1",)))
+    assert desk.gets(low, 2, *two) == 2
+    other = asking("b", GPU)
+    desk.arbiter.leave("low", two[:1], at=AT, now_s=NOW_S)
+    assert desk.gets(other, 2) == 1
+    desk.arbiter.leave("low", (), at=AT, now_s=NOW_S)
+    assert desk.gets(other, 2) == 2
+    desk.arbiter.leave("never seen", (), at=AT, now_s=NOW_S)

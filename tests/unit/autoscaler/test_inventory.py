@@ -1,0 +1,210 @@
+"""What a machine has: from a file, from NVML, from its cgroup."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from autoscaler.core.capacity_room import GpuModel, Node
+from autoscaler.inventory import (
+    HERE,
+    NO_MACHINES,
+    Gpu,
+    Inventory,
+    InventoryError,
+    Machine,
+    find_gpus,
+    find_inventory,
+    inventory_of,
+    read_inventory,
+)
+from controlplane.model.sections import AutoscalerSettings
+
+GIB = 2**30
+
+
+class NvmlFaultError(Exception):
+    """As NVML's own."""
+
+
+@dataclass
+class FakeNvml:
+    """Answers as NVIDIA's library does; a device is its name, or a list of MIG slices."""
+
+    devices: list[Any] = field(default_factory=list)
+    starts: bool = True
+    lists: bool = True
+    open: bool = False
+    NVMLError: type[Exception] = NvmlFaultError
+
+    def nvmlInit(self) -> None:  # noqa: N802
+        if not self.starts:
+            raise NvmlFaultError("Driver Not Loaded")
+        self.open = True
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.open = False
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        if not self.lists:
+            raise NvmlFaultError("GPU is lost")
+        return len(self.devices)
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> Any:  # noqa: N802
+        return self.devices[index]
+
+    def nvmlDeviceGetName(self, device: str) -> str | bytes:  # noqa: N802
+        return device.encode() if device.endswith("old") else device
+
+    def nvmlDeviceGetUUID(self, device: str) -> str:  # noqa: N802
+        return f"GPU-{device}"
+
+    def nvmlDeviceGetMemoryInfo(self, _: str) -> Any:  # noqa: N802
+        return SimpleNamespace(total=24 * GIB)
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, device: Any) -> int:  # noqa: N802
+        if isinstance(device, str):
+            raise NvmlFaultError("Not Supported")
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, device: list[str], index: int) -> str:  # noqa: N802
+        if index >= len(device):
+            raise NvmlFaultError("Not Found")
+        return device[index]
+
+
+def test_gpus_are_those_that_nvml_lists():
+    nvml = FakeNvml(["A10G", "T4 old"])
+    assert find_gpus(nvml) == (
+        Gpu(id="GPU-A10G", type="A10G", memory_bytes=24 * GIB),
+        Gpu(id="GPU-T4 old", type="T4 old", memory_bytes=24 * GIB),
+    )
+    assert not nvml.open
+
+
+def test_slices_of_a_gpu_are_gpus_of_their_own():
+    found = find_gpus(FakeNvml([["MIG 1g.10gb", "MIG 3g.40gb"], "A10G"]))
+    assert [gpu.type for gpu in found] == ["MIG 1g.10gb", "MIG 3g.40gb", "A10G"]
+
+
+@pytest.mark.parametrize(
+    "nvml", [None, FakeNvml(["A"], starts=False), FakeNvml(["A"], lists=False)]
+)
+def test_without_a_driver_that_answers_no_gpus_are_known(nvml: FakeNvml | None):
+    assert find_gpus(nvml) == ()
+    assert nvml is None or not nvml.open
+
+
+@pytest.mark.parametrize(
+    ("files", "cpu", "memory"),
+    [
+        pytest.param({}, None, None, id="no-cgroup"),
+        pytest.param({"cpu.max": "max 100000", "memory.max": "max"}, None, None, id="no-limits"),
+        pytest.param({"cpu.max": "50000 100000", "memory.max": str(GIB)}, 0.5, GIB, id="limits"),
+        pytest.param(
+            {"cpu.max": "100000000 100000", "memory.max": str(2**60)}, None, None, id="roomy-limits"
+        ),
+    ],
+)
+def test_cpu_and_memory_are_the_machine_s_within_its_cgroup(
+    tmp_path: Path, files: dict[str, str], cpu: float | None, memory: int | None
+):
+    for name, text in files.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    [machine] = find_inventory(FakeNvml(), cgroups=tmp_path).machines
+    assert machine.name == HERE
+    assert machine.memory_bytes == (memory or psutil.virtual_memory().total)
+    assert machine.cpu == cpu if cpu else machine.cpu >= 1
+
+
+def test_equal_gpus_are_counted_with_what_all_of_them_have():
+    gpus = (
+        Gpu(id="a", type="A10G", memory_bytes=24 * GIB),
+        Gpu(id="b", type="A10G", memory_bytes=23 * GIB),
+        Gpu(id="c", type="L4"),
+    )
+    inventory = Inventory(machines=(Machine(name="n", cpu=1.0, memory_bytes=1, gpus=gpus),))
+    assert inventory.nodes().nodes == (
+        Node(
+            name="n",
+            cpu=1.0,
+            memory_bytes=1,
+            gpus=(
+                GpuModel(type="A10G", memory_bytes=23 * GIB, count=2),
+                GpuModel(type="L4", count=1),
+            ),
+        ),
+    )
+    assert inventory.has_gpus
+    assert not NO_MACHINES.has_gpus
+
+
+NODES = """
+nodes:
+  - name: one
+    cpu_count: 16
+    memory_mb: 65536
+    gpus:
+      - {type: nvidia-a10g, count: 2, memory_mb: 24576}
+      - {type: nvidia-l4, ids: [GPU-x]}
+  - {name: two, cpu_count: 0.5, memory_mb: 1}
+"""
+
+
+def test_a_file_names_nodes_and_their_gpus(tmp_path: Path):
+    path = tmp_path / "nodes.yaml"
+    path.write_text(NODES)
+    assert inventory_of(AutoscalerSettings(inventory_file=str(path))) == Inventory(
+        machines=(
+            Machine(
+                name="one",
+                cpu=16.0,
+                memory_bytes=64 * GIB,
+                gpus=(
+                    Gpu(id="one-gpu-0", type="nvidia-a10g", memory_bytes=24 * GIB),
+                    Gpu(id="one-gpu-1", type="nvidia-a10g", memory_bytes=24 * GIB),
+                    Gpu(id="GPU-x", type="nvidia-l4"),
+                ),
+            ),
+            Machine(name="two", cpu=0.5, memory_bytes=2**20),
+        )
+    )
+
+
+def test_without_a_file_it_is_this_machine():
+    assert [machine.name for machine in inventory_of(AutoscalerSettings()).machines] == [HERE]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "No such file"),
+        ("nodes: [", "nodes.yaml: "),
+        ("machines: []", "nodes"),
+        ("nodes: [{name: a, cpu_count: 1, memory_mb: 1, disks: 3}]", "disks"),
+        ("nodes: [{name: a, cpu_count: 1, memory_mb: 0}]", "memory_mb"),
+        ("nodes: [{name: a, cpu_count: -1, memory_mb: 1}]", "cpu_count"),
+        ("nodes: [{name: a, cpu_count: 1, memory_mb: 1, gpus: [{type: t, count: 0}]}]", "count"),
+        ("nodes: [{name: a, cpu_count: 1, memory_mb: 1, gpus: [{type: t, ids: ['x,y']}]}]", "ids"),
+        (
+            "nodes: [{name: a, cpu_count: 1, memory_mb: 1}, {name: a, cpu_count: 1, memory_mb: 1}]",
+            "node 'a' is there twice",
+        ),
+        (
+            "nodes: [{name: a, cpu_count: 1, memory_mb: 1, gpus: [{type: t, ids: [x, x]}]}]",
+            "GPU 'x' is there twice",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_the_reason(
+    tmp_path: Path, text: str | None, words: str
+):
+    path = tmp_path / "nodes.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InventoryError, match=r"nodes\.yaml") as raised:
+        read_inventory(path)
+    assert words in str(raised.value)

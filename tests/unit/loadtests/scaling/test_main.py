@@ -1,0 +1,27 @@
+import json
+
+import pytest
+
+from loadtests.scaling.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--render", "--quick"], "--render keeps whole runs"),
+        (["--render", "--scenarios", "bursty"], "--render keeps whole runs"),
+        (["--scenarios", "moon"], "'moon' is none of"),
+    ],
+)
+def test_what_does_not_fit_is_refused(words, said, capsys):
+    with pytest.raises(SystemExit):
+        main(words)
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_quick_comparison_prints_its_verdicts_and_writes_json(tmp_path, capsys):
+    path = tmp_path / "scaling.json"
+    assert main(["--quick", "--scenarios", "bursty", "--jobs", "1", "--json", str(path)]) == 0
+    assert "tidegate-patient against" in capsys.readouterr().out
+    assert list(json.loads(path.read_text(encoding="utf-8"))["scenarios"]) == ["bursty"]
