@@ -196,10 +196,13 @@ class Supervisor:
         return self._children[child.name] is not child
 
     async def _keep(self, child: Child, *, running: bool) -> None:
-        """One child's life: start, wait, tell, pause, again; until it is replaced."""
+        """One child's life: start, wait, tell, pause, again; until it is replaced.
+
+        One that runs already is waited for, even if the stop began before this had its turn.
+        """
         state = RestartState()
         restarted = False
-        while not (self._stopping.is_set() or self._retired(child)):
+        while running or not (self._stopping.is_set() or self._retired(child)):
             started = asyncio.get_running_loop().time()
             ending = await self._live(child, running=running, restarted=restarted)
             if self._stopping.is_set() or self._retired(child):

@@ -243,6 +243,34 @@ async def test_a_stop_during_a_roll_ends_old_and_new(slots):
         await until(lambda: supervisor.rolls.begun == 1)
 
 
+async def test_a_stop_in_the_moment_of_a_replacement_waits_for_the_new_worker(slots):
+    class Stopper(Recorder):
+        def __call__(self, event: str, text: str, **fields: object) -> None:
+            super().__call__(event, text, **fields)
+            if event == "replaced":
+                slots.tell("stay")
+                supervisor.request_stop()
+
+    recorder = Stopper()
+    supervisor = Supervisor(
+        slots.children[:1],
+        announce=recorder,
+        changed=lambda: None,
+        stop_timeout_s=20.0,
+        stopping=slots.close,
+    )
+    task = asyncio.create_task(supervisor.run())
+    await until(lambda: supervisor.ready)
+    old = gateways(supervisor)["gateway-0"]
+    supervisor.request_roll()
+    await until(lambda: recorder.of("stopping"))
+    os.kill(old, signal.SIGKILL)
+    await until(lambda: old not in gateways(supervisor).values())
+    slots.untell("stay")
+    assert await task
+    assert supervisor.processes == {}
+
+
 async def test_the_sockets_are_let_go_before_the_workers_are_told_to_end(slots):
     """What comes from then on is refused, instead of waiting for nobody."""
     slots.tell("stay")
