@@ -8,6 +8,7 @@ minutes  the mean load of the stable window, once a       this process's own; af
          minute                                           the trend is silent for ten minutes
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ MARGIN_S: Final = 5.0
 
 _MINUTE_S: Final = 60.0
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class _Known:
@@ -67,9 +70,13 @@ class Forecasts:
         self._clock = clock
         self._wall = wall
         self._known: dict[str, _Known] = {}
+        self._broken: set[str] = set()
+        """Workloads whose statistics cannot be read, and of which that has been said."""
 
     async def refresh(self, scalings: Iterable[Scaling]) -> None:
         """Read the hours of protons that want a forecast and have old ones, a few at a time.
+
+        Where they cannot be decoded the older ones stay, too.
 
         Raises:
             StoreUnavailableError: The older hours stay.
@@ -83,7 +90,12 @@ class Forecasts:
             if known.read_at_s is None or now_s - known.read_at_s >= REFRESH_S:
                 due.append(known)
         for known in due[:READS_PER_ROUND]:
-            known.past = await self._read(known.workload_id)
+            try:
+                known.past = await self._read(known.workload_id)
+            except ValueError as exc:  # what cannot be decoded
+                self._tell_broken(known.workload_id, exc)
+            else:
+                self._broken.discard(known.workload_id)
             known.read_at_s = now_s
 
     def expected(
@@ -112,6 +124,14 @@ class Forecasts:
         """Forget all protons but these."""
         for proton_id in [p for p in self._known if p not in proton_ids]:
             del self._known[proton_id]
+
+    def _tell_broken(self, workload_id: str, exc: ValueError) -> None:
+        if workload_id not in self._broken:
+            self._broken.add(workload_id)
+            logger.error(
+                "a workload's statistics cannot be read: its forecast stays as it is",
+                extra={"workload_id": workload_id, "error": str(exc)},
+            )
 
     async def _read(self, workload_id: str) -> Past:
         summary = decode_summary((await self._statistics.read(workload_id, [SUMMARY])).get(SUMMARY))

@@ -27,7 +27,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 import msgspec
 import psutil
@@ -73,11 +73,13 @@ class Inventory:
     """All nodes."""
 
     machines: tuple[Machine, ...]
+    gpus_missing: bool = False
+    """Whether there are GPUs that could not be looked at: nobody gets those."""
 
     @property
     def has_gpus(self) -> bool:
-        """Whether any GPU is known."""
-        return any(machine.gpus for machine in self.machines)
+        """Whether there are GPUs, be they known or not."""
+        return self.gpus_missing or any(machine.gpus for machine in self.machines)
 
     def nodes(self) -> Nodes:
         """In the words of `core.capacity`: equal GPUs counted."""
@@ -122,13 +124,14 @@ def find_inventory(nvml: Nvml | None = None, *, cgroups: Path = CGROUPS) -> Inve
         nvml: NVIDIA's library; None: where it is installed.
         cgroups: This process's cgroup.
     """
+    found = find_gpus(nvml if nvml is not None else _installed_nvml())
     machine = Machine(
         name=HERE,
         cpu=_cores(cgroups),
         memory_bytes=_memory_bytes(cgroups),
-        gpus=find_gpus(nvml if nvml is not None else _installed_nvml()),
+        gpus=found.gpus,
     )
-    return Inventory(machines=(machine,))
+    return Inventory(machines=(machine,), gpus_missing=found.missing)
 
 
 def read_inventory(path: Path) -> Inventory:
@@ -153,24 +156,28 @@ def read_inventory(path: Path) -> Inventory:
     return Inventory(machines=machines)
 
 
-def find_gpus(nvml: Nvml | None) -> tuple[Gpu, ...]:
-    """All GPUs that NVML knows; none where it is not there or its driver does not answer."""
+class FoundGpus(NamedTuple):
+    """What NVML says."""
+
+    gpus: tuple[Gpu, ...] = ()
+    missing: bool = False
+    """Whether it failed at some others: a GPU is lost, or they cannot be counted."""
+
+
+def find_gpus(nvml: Nvml | None) -> FoundGpus:
+    """All GPUs that NVML knows; none where it is not there or there is no driver."""
     if nvml is None:
-        return ()
+        return FoundGpus()
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as exc:
         _log.info("no NVIDIA GPUs", extra={"nvml": str(exc)})
-        return ()
+        return FoundGpus()
     try:
-        return tuple(
-            gpu
-            for index in range(nvml.nvmlDeviceGetCount())
-            for gpu in _slices(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
-        )
+        return _listed(nvml)
     except nvml.NVMLError as exc:
         _log.warning("GPUs cannot be listed", extra={"nvml": str(exc)})
-        return ()
+        return FoundGpus(missing=True)
     finally:
         with suppress(nvml.NVMLError):
             nvml.nvmlShutdown()
@@ -243,14 +250,37 @@ def _installed_nvml() -> Nvml | None:
     return found
 
 
-def _slices(nvml: Nvml, device: Any) -> list[Gpu]:  # noqa: ANN401 - NVML's handle
+def _listed(nvml: Nvml) -> FoundGpus:
+    gpus: list[Gpu] = []
+    missing = False
+
+    def leave_out(index: int, exc: Exception) -> None:
+        nonlocal missing
+        missing = True
+        _log.warning("a GPU is left out", extra={"index": index, "nvml": str(exc)})
+
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            devices = _slices(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
+        except nvml.NVMLError as exc:
+            leave_out(index, exc)
+            continue
+        for device in devices:
+            try:
+                gpus.append(_gpu(nvml, device))
+            except nvml.NVMLError as exc:
+                leave_out(index, exc)
+    return FoundGpus(tuple(gpus), missing)
+
+
+def _slices(nvml: Nvml, device: Any) -> list[Any]:  # noqa: ANN401 - NVML's handle
     """The GPU itself, or its MIG slices where it is cut into some."""
     slices = []
     with suppress(nvml.NVMLError):  # not every GPU knows what MIG is
         for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(device)):
             with suppress(nvml.NVMLError):  # this place is empty
                 slices.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, index))
-    return [_gpu(nvml, found) for found in slices or [device]]
+    return slices or [device]
 
 
 def _gpu(nvml: Nvml, device: Any) -> Gpu:  # noqa: ANN401 - NVML's handle

@@ -18,19 +18,23 @@ turns forward: so on one node, and for replicas that run on any number of nodes,
 never means fewer replicas. Several nodes and needs of different sizes are a packing problem, where
 a new replica's place may depend on the order.
 
-Nobody gives way before having run for `min_run_s`, and who gave way gets nothing beyond its floor
-for `return_s`. Room that is still draining is promised but not granted: a grant counts only what
-fits next to everything that is alive, so a node is never over its capacity.
+Nobody gives way before having run for `min_run_s`, be it to a floor, to the more important or to a
+fair share; who is refused because of that is looked at again when the first of them has run so
+long. Who gave way gets nothing beyond its floor for `return_s`. Room that is still draining is
+promised but not granted: a grant counts only what fits next to everything that is alive, so a node
+is never over its capacity.
 
-Cost: O(T log T + S x B) for T turns, S replicas to be placed anew and B bins; running replicas keep
-their place in constant time, and a shape that found no room once is not looked for again.
+Cost: O(T log T + S x B) for T turns, S replicas to be placed anew and B bins; a claim has at most
+one turn more than it could get. Running replicas keep their place in constant time, a shape that
+found no room once is not looked for again, and who would give way on a node is only worked out
+anew when something has changed there.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from autoscaler.core.capacity_claims import Arbitration, Claim, Held, Outcome, Past, Stay, Terms
+from autoscaler.core.capacity_claims import Arbitration, Claim, Held, Outcome, Past, Terms
 from autoscaler.core.capacity_party import Party
 from autoscaler.core.capacity_room import Bin, Nodes, Room, Shape
 from controlplane.model.grants import Refusal
@@ -38,6 +42,9 @@ from controlplane.model.states import IMPORTANCE_ORDER
 
 HOLDERS_NAMED: Final = 3
 """Most holders that a refusal names."""
+
+_Found = tuple[tuple[int, int], Bin, list[tuple[int, Bin]]]
+"""Cost (less is better), a bin, and the party and place of each replica that gives way there."""
 
 _RANK: Final = {importance: -rank for rank, importance in enumerate(IMPORTANCE_ORDER)}
 
@@ -96,7 +103,8 @@ class _Run:
                 claim,
                 pasts.get(claim.id, nothing),
                 nodes=nodes,
-                firm_since_s=now_s - terms.min_run_s,
+                min_run_s=terms.min_run_s,
+                now_s=now_s,
             )
             for index, claim in enumerate(claims)
         ]
@@ -105,7 +113,13 @@ class _Run:
         """Parties with soft replicas, by node."""
         self._full: set[Shape] = set()
         self._hopeless: set[Shape] = set()
-        self._young: dict[tuple[Shape, int], float | None] = {}
+        self._changes = [0] * len(nodes.nodes)
+        """How often anything that `_cheapest` looks at has changed, by node."""
+        self._known: dict[Shape, dict[Bin, tuple[int, _Found | None]]] = {}
+        self._young: dict[Shape, list[tuple[float, int]]] = {}
+        """Ends of minimum runs that are in a shape's way, latest first, and whose they are."""
+        self._ends_s: list[float] = []
+        """When refusals by time end."""
         self._scattered: dict[Shape, bool] = {}
         self._holders: dict[Shape, list[tuple[int, float, str]]] = {}
         for party in self._parties:
@@ -120,7 +134,7 @@ class _Run:
         turns = sorted(
             (key_of(p.claim, p.past, p.shape.share, number, p.held), p.index)
             for p in self._parties
-            for number in range(p.claim.wanted)
+            for number in range(p.turns)
         )
         line = [self._parties[index] for _, index in turns]
         for position, party in enumerate(line):
@@ -134,7 +148,6 @@ class _Run:
             p.claim.id: self._outcome(p, places.get(p.index, 0), len(refused))
             for p in self._parties
         }
-        ends_s = [party.until_s for party in refused if party.until_s is not None]
         return Arbitration(
             outcomes=outcomes,
             promised={
@@ -142,7 +155,8 @@ class _Run:
                 for p in self._parties
             },
             taken={p.claim.id: tuple(p.now_places) for p in self._parties},
-            again_s=min(ends_s, default=None),
+            again_s=min(self._ends_s, default=None),
+            turns=len(line),
         )
 
     def _turn(self, party: Party, position: int) -> None:
@@ -152,6 +166,7 @@ class _Run:
             party.kept.append(party.firm.pop(0))
         elif party.soft:
             party.kept.append(party.soft.pop(0))
+            self._changes[party.kept[-1][0].node] += 1
         elif not party.stuck:
             self._place(party, number, position)
 
@@ -160,14 +175,16 @@ class _Run:
         if gave_way_s is not None and number >= party.claim.floor:
             until_s = gave_way_s + self._terms.return_s
             if self._now_s < until_s:
+                self._ends_s.append(until_s)
                 party.refuse(Refusal.GAVE_WAY, position, until_s)
                 return
         shape = party.shape
         place = self._free(shape) or self._make_room(party)
         if place is None:
-            party.refuse(*self._why(party, position))
+            self._refuse(party, position)
             return
         self._later.take(shape, place)
+        self._changes[place.node] += 1
         if self._now.fits(shape, place):
             self._now.take(shape, place)
             party.fresh.append(place)
@@ -188,16 +205,15 @@ class _Run:
         """Have those who stand behind give way, where the last in line suffice."""
         if party.shape in self._hopeless:
             return None
-        found: tuple[tuple[int, int], Bin, list[tuple[int, Bin]]] | None = None
+        found: _Found | None = None
+        known = self._known.setdefault(party.shape, {})
         for place in party.shape.bins:
-            victims = self._victims(party.shape, place)
-            if victims is None:
-                continue
-            lost = Counter(index for index, _ in victims)
-            first = min(self._parties[index].losing(count) for index, count in lost.items())
-            cost = (-first, len(victims))
-            if found is None or cost < found[0]:
-                found = (cost, place, victims)
+            as_of, here = known.get(place, (-1, None))
+            if as_of != self._changes[place.node]:
+                here = self._cheapest(party.shape, place)
+                known[place] = (self._changes[place.node], here)
+            if here is not None and (found is None or here[0] < found[0]):
+                found = here
         if found is None:
             # For good: what is free and what may give way, together, only becomes less.
             self._hopeless.add(party.shape)
@@ -206,6 +222,15 @@ class _Run:
             self._give_way(self._parties[index], at, party)
         self._full.clear()
         return found[1]
+
+    def _cheapest(self, shape: Shape, place: Bin) -> _Found | None:
+        """What it costs to make room in a bin; None: there is none to be made."""
+        victims = self._victims(shape, place)
+        if victims is None:
+            return None
+        lost = Counter(index for index, _ in victims)
+        first = min(self._parties[index].losing(count) for index, count in lost.items())
+        return (-first, len(victims)), place, victims
 
     def _victims(self, shape: Shape, place: Bin) -> list[tuple[int, Bin]] | None:
         """Who would give way in a bin: party and place of each replica; None: not enough."""
@@ -234,6 +259,8 @@ class _Run:
         return victims
 
     def _give_way(self, party: Party, place: Bin, to: Party) -> None:
+        for node in {at.node for at, _ in party.soft}:  # its other replicas are worth more now
+            self._changes[node] += 1
         number = max(n for n, (at, _) in enumerate(party.soft) if at == place)
         party.given.append(party.soft.pop(number))
         party.gave_way_to = to.claim.id
@@ -241,15 +268,17 @@ class _Run:
         if all(at.node != place.node for at, _ in party.soft):
             self._on[place.node].discard(party.index)
 
-    def _why(self, party: Party, position: int) -> tuple[Refusal, int, float | None]:
-        """Why there is no room for a turn, and until when at least."""
-        shape = party.shape
-        if not shape.bins:
-            return Refusal.NO_NODE, position, None
-        until_s = self._young_until_s(shape, _RANK[party.claim.importance])
-        if until_s is not None:
-            return Refusal.MIN_RUN, position, until_s
-        return Refusal.HELD, position, None
+    def _refuse(self, party: Party, position: int) -> None:
+        """Say why there is no room for a turn, and until when at least."""
+        until_s = self._young_until_s(party.shape)
+        if not party.shape.bins:
+            party.refuse(Refusal.NO_NODE, position)
+        elif until_s is None:
+            party.refuse(Refusal.HELD, position)
+        else:
+            # Noted even if the party says something else, because an earlier turn was refused.
+            self._ends_s.append(until_s)
+            party.refuse(Refusal.MIN_RUN, position, until_s)
 
     def _is_scattered(self, shape: Shape) -> bool:
         """Whether, when all turns have come, enough GPUs are free for it, but not on one node."""
@@ -258,20 +287,29 @@ class _Run:
             self._scattered[shape] = shape.gpus > 0 and free >= shape.gpus
         return self._scattered[shape]
 
-    def _young_until_s(self, shape: Shape, rank: int) -> float | None:
-        """When the first less important replica in a shape's bins has run long enough."""
-        if (shape, rank) not in self._young:
-            bins = set(shape.bins)
-            ends = [
-                holding.since_s + self._terms.min_run_s
-                for other in self._parties
-                if _RANK[other.claim.importance] > rank
-                for place, holding in (*other.firm, *other.kept)
-                if place in bins and holding.stay is Stay.STAYING
-            ]
-            ends = [end_s for end_s in ends if end_s > self._now_s]
-            self._young[shape, rank] = min(ends, default=None)
-        return self._young[shape, rank]
+    def _young_until_s(self, shape: Shape) -> float | None:
+        """When the first replica in a shape's way that stands behind has run long enough.
+
+        Whose turns have all come cannot lose any: those are dropped for good. Of the others every
+        young replica counts, also one that was kept in an earlier turn: once none of them is young
+        it may be another one that has the earlier turn.
+        """
+        if shape not in self._young:
+            bins, nodes = set(shape.bins), {node for node, _ in shape.bins}
+            ends = []
+            for other in self._parties:
+                gpus = shape.gpus and other.shape.gpus
+                shares = (shape.cpu and other.shape.cpu) or (shape.memory and other.shape.memory)
+                ends += [
+                    (end_s, other.index)
+                    for end_s, place in other.young
+                    if (gpus and place in bins) or (shares and place.node in nodes)
+                ]
+            self._young[shape] = sorted(ends, reverse=True)
+        young = self._young[shape]
+        while young and not self._parties[young[-1][1]].held:
+            young.pop()
+        return young[-1][0] if young else None
 
     def _held_by(self, party: Party) -> tuple[Held, ...]:
         shape = party.shape

@@ -63,8 +63,13 @@ class Books:
         self._gone.add(claim_id)
 
     def outcome(self, claim_id: str) -> Outcome:
-        """What somebody gets, as of the last settlement."""
-        return self._outcomes.get(claim_id, _NOTHING)
+        """What somebody gets, as of the last settlement; before the first one: what it has."""
+        outcome = self._outcomes.get(claim_id)
+        if outcome is not None or claim_id not in self._claims:
+            return outcome or _NOTHING
+        claim = self._claims[claim_id]
+        staying = sum(holding.stay is Stay.STAYING for holding in claim.holdings)
+        return Outcome(granted=min(staying, claim.wanted))
 
     def settle(self, *, now_s: float) -> set[str]:
         """Bring the outcomes up to date.
@@ -76,9 +81,10 @@ class Books:
         if not (self._touched or due or (self._gone and self._refused)):
             return set()
         changed: set[str] = set()
-        touched, self._touched = self._touched, set()
-        if due or self._refused or not self._serve(touched, changed, now_s):
+        if due or self._refused or not self._serve(self._touched, changed, now_s):
             self._arbitrate(changed, now_s)
+        # Only now: what a fault has kept from being settled is settled the next time.
+        self._touched.clear()
         self._gone.clear()
         return changed
 

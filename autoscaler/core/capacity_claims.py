@@ -98,4 +98,6 @@ class Arbitration(msgspec.Struct, frozen=True, kw_only=True):
     taken: Mapping[str, tuple[Bin, ...]]
     """Places that they have now or may take now; what gives way has them until it has gone."""
     again_s: float | None
-    """When time alone changes the outcome; None: never."""
+    """When time alone may change the outcome; None: never."""
+    turns: int
+    """How many stood in line."""

@@ -13,11 +13,18 @@ class Party:
     __slots__ = (
         *("claim", "firm", "fresh", "gave_way_to", "given", "index", "kept", "now_places"),
         *("number", "past", "positions", "promised", "refusal", "refused_at", "shape", "soft"),
-        *("stuck", "until_s"),
+        *("stuck", "until_s", "young"),
     )
 
     def __init__(
-        self, index: int, claim: Claim, past: Past, *, nodes: Nodes, firm_since_s: float
+        self,
+        index: int,
+        claim: Claim,
+        past: Past,
+        *,
+        nodes: Nodes,
+        min_run_s: float,
+        now_s: float,
     ) -> None:
         """Take up a claim.
 
@@ -26,7 +33,8 @@ class Party:
             claim: The claim.
             past: What is remembered of it.
             nodes: What there is.
-            firm_since_s: Replicas that got their place later than this may not be taken away.
+            min_run_s: Replicas that have not run for so long may not be taken away.
+            now_s: The clock of all moments.
         """
         self.index = index
         self.claim = claim
@@ -56,7 +64,16 @@ class Party:
         self.stuck = False
         """No further replica has any chance."""
         self.gave_way_to: str | None = None
-        self._enter(nodes, firm_since_s)
+        self._enter(nodes, min_run_s, now_s)
+        self.young = tuple((holding.since_s + min_run_s, place) for place, holding in self.firm)
+        """When each of its replicas that are firm now is so no more, and where it is."""
+
+    @property
+    def turns(self) -> int:
+        """How many of its replicas stand in line: all it wants, or one more than it could get."""
+        most = self.shape.most
+        wanted = self.claim.wanted
+        return wanted if most is None else min(wanted, self.held + most + 1)
 
     @property
     def held(self) -> int:
@@ -82,7 +99,7 @@ class Party:
             return ()
         return tuple(holding.replica_id for _, holding in self.given)
 
-    def _enter(self, nodes: Nodes, firm_since_s: float) -> None:
+    def _enter(self, nodes: Nodes, min_run_s: float, now_s: float) -> None:
         staying: list[Placed] = []
         draining: list[Placed] = []
         for holding in sorted(self.claim.holdings, key=_age):
@@ -95,7 +112,7 @@ class Party:
             elif holding.stay is Stay.DRAINING:
                 draining.append((place, holding))
         for place, holding in (*staying, *draining)[: self.claim.wanted]:
-            firm = holding.since_s > firm_since_s and holding.stay is Stay.STAYING
+            firm = holding.since_s + min_run_s > now_s and holding.stay is Stay.STAYING
             (self.firm if firm else self.soft).append((place, holding))
 
 

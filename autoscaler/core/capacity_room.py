@@ -51,8 +51,11 @@ class Spot(NamedTuple):
     """What the node calls its GPUs; None: none needed."""
 
 
-class Shape(msgspec.Struct, frozen=True, gc=False):
-    """What one replica needs, in whole numbers, and where it would fit on an empty node."""
+class Shape(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """What one replica needs, in whole numbers, and where it would fit on an empty node.
+
+    One object for equal needs (`Nodes.shape`): looked up by identity, however many bins it has.
+    """
 
     cpu: int
     memory: int
@@ -60,6 +63,8 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
     bins: tuple[Bin, ...]
     share: float
     """The largest part of any resource of all nodes together that one replica takes, 0 to 1."""
+    most: int | None
+    """More than so many never run on empty nodes; None: it takes nothing, there is no end."""
 
 
 class Nodes:
@@ -109,7 +114,20 @@ class Nodes:
                     if roomy and gpus <= model.count:
                         bins.append(Bin(index, number))
         shares = (_part(cpu, self._cpu), _part(memory, self._memory), _part(gpus, fitting))
-        return Shape(cpu, memory, gpus, tuple(bins), max(shares))
+        most = None
+        if cpu or memory or gpus:
+            most = sum(self._times(cpu, memory, gpus, place) for place in bins)
+        return Shape(cpu, memory, gpus, tuple(bins), max(shares), most)
+
+    def _times(self, cpu: int, memory: int, gpus: int, place: Bin) -> int:
+        """How often it fits in a bin of an empty node."""
+        node = self.nodes[place.node]
+        there = (
+            (_milli(node.cpu), cpu),
+            (node.memory_bytes, memory),
+            (node.gpus[place.model].count if gpus else 0, gpus),
+        )
+        return min(has // needed for has, needed in there if needed)
 
 
 class Room:

@@ -15,7 +15,7 @@ _WHY: Final[Mapping[Refusal, str]] = {
     Refusal.SCATTERED: "enough is free, but not on one node",
     Refusal.NO_NODE: "no node has as much",
     Refusal.DRAINING: "others give way to it and finish their requests first",
-    Refusal.MIN_RUN: "less important replicas have it, but not for long enough to give way",
+    Refusal.MIN_RUN: "replicas behind it in line have it, but not for long enough to give way",
     Refusal.GAVE_WAY: "it gave way a moment ago and pauses before it grows again",
 }
 

@@ -6,6 +6,9 @@ that serves, or has served                             when it became ready
 that is about to: provisioning, launching              when it was made
 that does not run, or runs in vain (crashing, lost,    it has none: it may go
 displaced, without a place), or leaves anyway
+
+A start in the future is of a clock that has been set back since: how long it lies ahead says
+nothing, and nobody waits for it.
 """
 
 from collections.abc import Iterable
@@ -35,7 +38,7 @@ def is_young(replica: Replica, *, at: float, min_run_s: float) -> bool:
     if min_run_s <= 0 or replica.phase not in _RUNNING:
         return False
     since = replica.created_at if replica.ready_at is None else replica.ready_at
-    return at - since < min_run_s
+    return 0 <= at - since < min_run_s
 
 
 def young_among(replicas: Iterable[Replica], *, at: float, min_run_s: float) -> int:

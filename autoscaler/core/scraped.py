@@ -65,12 +65,10 @@ SHARES: Final = frozenset({CACHE_USE, *NAMES[CACHE_USE]})
 """What is 0 to 1."""
 
 MAX_SERIES: Final = 1000
-"""Most lines of one name; a page with more of them is not a page about one replica. Reading them
+"""Most series of one name; a page with more of them is not a page about one replica. Reading them
 all takes 1.2 ms."""
 
-_LINE: Final = re.compile(
-    rb'(?:\{(?:[^"}\n]|"(?:[^"\\\n]|\\[^\n])*+")*+\})?[ \t]++([^ \t\r\n]++)[^\n]*+'
-)
+_REST: Final = rb'(?:\{(?:[^"}\n]|"(?:[^"\\\n]|\\[^\n])*+")*+\})?[ \t]++([^ \t\r\n]++)[^\n]*+'
 """What follows a sample's name: labels, value, and a timestamp or exemplar that nobody needs."""
 
 _LARGEST: Final = 1e18
@@ -141,19 +139,13 @@ def read_page(page: bytes, metrics: Iterable[str]) -> dict[str, Reading]:
 
 def _values(text: bytes, name: bytes) -> list[float]:
     values: list[float] = []
-    needle = b"\n" + name
-    at = text.find(needle)
-    looks = 0
-    while at >= 0:
-        looks += 1
-        if looks > MAX_SERIES:
+    lines = re.compile(b"\n" + re.escape(name) + _REST).finditer(text)
+    for series, line in enumerate(lines, start=1):
+        if series > MAX_SERIES:
             return []
-        line = _LINE.match(text, at + len(needle))
-        if line is not None:
-            value = _number(line[1])
-            if value is not None:
-                values.append(value)
-        at = text.find(needle, at + len(needle))
+        value = _number(line[1])
+        if value is not None:
+            values.append(value)
     return values
 
 

@@ -19,7 +19,16 @@ VISIBLE_GPU_MEMORY: Final = 0.92
 
 _COUNT: Final = re.compile(r"-[0-9]+x$")
 _MAKERS: Final = frozenset({"nvidia", "amd", "intel"})
-_FAMILIES: Final = frozenset({"tesla", "instinct", "radeon", "geforce", "quadro"})
+_FAMILIES: Final = {
+    "tesla": "nvidia",
+    "geforce": "nvidia",
+    "quadro": "nvidia",
+    "instinct": "amd",
+    "radeon": "amd",
+}
+"""Product lines, and whose they are."""
+_INSTINCT: Final = re.compile(r"mi[0-9]{2,}")
+"""AMD's accelerators where only the model is named: MI210, MI300X."""
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -90,7 +99,19 @@ def gpu_type_fits(wanted: str | None, found: str | None) -> bool:
 
 def _words(label: str) -> list[str]:
     plain = _COUNT.sub("", re.sub(r"[\s_/-]+", "-", label.strip().lower()))
-    return [word for word in plain.split("-") if word not in _MAKERS | _FAMILIES]
+    return [word for word in plain.split("-") if word not in _MAKERS | _FAMILIES.keys()]
+
+
+def gpu_maker(label: str) -> str | None:
+    """Whose a GPU called `label` is: it says so, or its product line does. None: neither does."""
+    for word in re.split(r"[\s_/-]+", label.strip().lower()):
+        if word in _MAKERS:
+            return word
+        if word in _FAMILIES:
+            return _FAMILIES[word]
+        if _INSTINCT.match(word):
+            return "amd"
+    return None
 
 
 def gpu_memory_fits(wanted_bytes: int | None, found_bytes: int | None) -> bool:

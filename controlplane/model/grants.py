@@ -19,7 +19,7 @@ class Refusal(StrEnum):
     DRAINING = "draining"
     """Others give way: the room is promised, and comes when they have finished."""
     MIN_RUN = "min_run"
-    """Less important replicas have it, and have not run for the least time yet."""
+    """Replicas behind it in line have it, and have not run for the least time yet."""
     GAVE_WAY = "gave_way"
     """It gave way itself a moment ago, and grows again after a pause."""
 

@@ -4,7 +4,7 @@ Attention is told apart by what it caches per token and layer:
 
     kind                       caches                        configuration
     -------------------------  ----------------------------  ------------------------------------
-    multi-head, grouped-query  key and value of `kv_heads`   num_key_value_heads (default: heads)
+    multi-head, grouped-query  key and value of `kv_heads`   see `_kv_heads`
     sliding window             the same, of the last tokens  sliding_window, layer_types
     latent (MLA)               one vector for all heads      kv_lora_rank + qk_rope_head_dim
 
@@ -93,6 +93,18 @@ _GATED: Final = frozenset({"llama", "mistral", "qwen2", "qwen3", "mixtral", "qwe
 """Model types whose parameters can be counted: three matrices per feed-forward part, no biases
 but Qwen2's."""
 
+_MULTI_QUERY: Final = frozenset({"falcon", "gpt_bigcode"})
+"""Model types that share one key-value head unless they say something else (the defaults of
+FalconConfig and GPTBigCodeConfig in huggingface/transformers)."""
+
+_MULTI_HEAD: Final = frozenset(
+    {
+        *("bloom", "codegen", "gpt2", "gpt_neo", "gpt_neox", "gptj", "llama", "mpt", "opt"),
+        *("persimmon", "phi", "qwen", "stablelm", "xglm"),
+    }
+)
+"""Model types in which every head is a key-value head where they say nothing else."""
+
 _NO_ATTENTION: Final = ("ssm_cfg", "state_size", "mamba_d_state", "attn_layer_period", "rwkv")
 
 _TYPES: Final = {
@@ -135,7 +147,7 @@ def shape_from_config(config: Mapping[str, object], *, parameters: int | None = 
         config = {name: config[name] for name in _OUTER if name in config} | dict(text)
     _refuse_other_kinds(config)
     reader = _Reader(config)
-    core = _core(reader)
+    core = _core(reader, _kv_heads(config, reader, notes))
     rank = reader.maybe("kv_lora_rank")
     window, window_layers = _window(config, reader, core.layers, notes)
     if parameters is None:
@@ -176,17 +188,46 @@ class _Core(NamedTuple):
     vocabulary: int | None
 
 
-def _core(reader: "_Reader") -> _Core:
+def _core(reader: "_Reader", kv_heads: int | None) -> _Core:
     hidden = reader.whole("hidden_size", "n_embd", "d_model")
     heads = reader.whole("num_attention_heads", "n_head", "n_heads")
     return _Core(
         hidden=hidden,
         layers=reader.whole("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
         heads=heads,
-        kv_heads=reader.maybe("num_key_value_heads") or heads,
+        kv_heads=kv_heads or heads,
         head_dim=reader.maybe("head_dim") or hidden // heads,
         vocabulary=reader.maybe("vocab_size"),
     )
+
+
+def _kv_heads(config: Mapping[str, object], reader: "_Reader", notes: list[str]) -> int | None:
+    """How many key-value heads there are; None: as many as heads.
+
+    The rules of `get_total_num_kv_heads` in vllm-project/vllm:
+
+        gpt_bigcode     1 with multi_query
+        falcon          1 with multi_query, but num_kv_heads with new_decoder_architecture
+        chatglm         multi_query_group_num with multi_query_attention
+        dbrx, mpt       attn_config.kv_n_heads
+        others          num_key_value_heads, num_kv_heads, n_head_kv
+    """
+    kind = str(config.get("model_type"))
+    grouped = config.get("new_decoder_architecture") is True
+    if config.get("multi_query", kind in _MULTI_QUERY) is True and not grouped:
+        return 1
+    found = reader.maybe("num_key_value_heads", "num_kv_heads", "n_head_kv")
+    if found is None and config.get("multi_query_attention") is True:
+        found = reader.maybe("multi_query_group_num")
+    if found is None:
+        found = _Reader(_mapping(config.get("attn_config"))).maybe("kv_n_heads")
+    said = {"multi_query", "multi_query_attention", "kv_lora_rank"} & config.keys()
+    if found is None and not said and kind not in _MULTI_HEAD:
+        notes.append(
+            "num_key_value_heads is not said: every head is taken as a key-value head; where heads"
+            " share them the cache is smaller than this"
+        )
+    return found
 
 
 def _refuse_other_kinds(config: Mapping[str, object]) -> None:
@@ -241,7 +282,7 @@ def _active_intermediate(reader: _Reader) -> int | None:
 def _counted(config: Mapping[str, object], reader: _Reader, core: _Core) -> int | None:
     """Parameters of a Llama-like model, to the last one but for its norms of heads."""
     width = reader.maybe("moe_intermediate_size") or reader.maybe("intermediate_size")
-    if config.get("model_type") not in _GATED or core.vocabulary is None or width is None:
+    if str(config.get("model_type")) not in _GATED or core.vocabulary is None or width is None:
         return None
     experts = reader.maybe("num_local_experts", "num_experts") or 1
     queries, keys = core.heads * core.head_dim, core.kv_heads * core.head_dim
@@ -267,7 +308,7 @@ def _window(
     pattern = reader.maybe("sliding_window_pattern")
     if pattern is not None:
         return window, layers - layers // pattern
-    if config.get("model_type") in {"mistral", "mixtral"}:
+    if str(config.get("model_type")) in {"mistral", "mixtral"}:
         return window, layers
     notes.append(
         f"sliding_window {window} does not say in which layers: all count with the whole context"

@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 
 from controlplane.model.artifacts import ArtifactSpec, Container, ContainerGroup, Resources
-from controlplane.model.bundles import MIB, VISIBLE_GPU_MEMORY, gpu_type_fits
+from controlplane.model.bundles import MIB, VISIBLE_GPU_MEMORY, gpu_maker, gpu_type_fits
 from controlplane.model.sizing import Misfit, NoBundle, replica_needs
 from controlplane.model.workloads import GroupRuntime
 
@@ -129,7 +129,8 @@ def pod_size(
     gpu_type, gpu_memory_bytes = needs.gpu_type, needs.gpu_memory_bytes
     if bundle is not None and bundle.gpu_count:
         gpu_type, gpu_memory_bytes = bundle.gpu_type_label, bundle.gpu_memory_bytes
-    maker = (bundle.gpu_maker if bundle is not None else None) or "nvidia"
+    maker = bundle.gpu_maker if bundle is not None else None
+    maker = maker or gpu_maker(gpu_type or "") or "nvidia"
     resource = (bundle.gpu_resource if bundle is not None else None) or GPU_RESOURCES[maker]
     rules: tuple[NodeRule, ...] = ()
     if needs.gpus:

@@ -53,6 +53,7 @@ class Store:
         self.keys = keys
         self._guard = guard
         self._hourly = reports.HourlyCounts(link, keys)
+        self._reports = reports.ReportReader(link, keys)
         link.on_up(self._hourly.forget_written)
 
     @classmethod
@@ -215,11 +216,11 @@ class Store:
 
     async def collect_reports(self) -> Reports:
         """The last report of every worker that is alive."""
-        return await reports.collect(self.link, self.keys)
+        return await self._reports.collect()
 
     async def collect_numbers(self) -> Numbers:
         """Of the same reports, what replicas are decided by."""
-        return await reports.collect_numbers(self.link, self.keys)
+        return await self._reports.collect_numbers()
 
     async def hourly_starts(self, proton_id: str, *, now_s: float) -> int:
         """Requests started in the last 60 minutes, the running one included, over all workers.

@@ -1,6 +1,7 @@
 """Load reports of gateway workers, and the hour's starts per proton in minute buckets."""
 
-from typing import Final
+import logging
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -25,6 +26,10 @@ _Bucket = tuple[str, str, int]
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(LoadReport)
 _NUMBERS_DECODER = msgspec.json.Decoder(WorkerNumbers)
+
+_Report = TypeVar("_Report", LoadReport, WorkerNumbers)
+
+logger = logging.getLogger(__name__)
 
 
 class HourlyCounts:
@@ -75,18 +80,22 @@ class HourlyCounts:
             self._written.update({(worker, proton_id, m): n for m, n in news.items()})
 
     async def buckets(self, proton_id: str, *, now_s: float) -> dict[int, int]:
-        """Epoch minute to starts of all workers within the hour; older ones are deleted."""
+        """Epoch minute to starts of all workers within the hour; all else is deleted."""
         key = self._keys[f"hour:{proton_id}"]
         stored: dict[bytes, bytes] = await self._link.call("HGETALL", key)
         oldest = int(now_s // 60) - HOUR_MINUTES + 1
         total: dict[int, int] = {}
         old: list[bytes] = []
         for field, starts in stored.items():
-            minute = int(field.partition(b" ")[0])
+            try:
+                minute, count = int(field.partition(b" ")[0]), int(starts)
+            except ValueError:  # nothing that `write` writes: it goes, the others count
+                old.append(field)
+                continue
             if minute < oldest:
                 old.append(field)
             else:
-                total[minute] = total.get(minute, 0) + int(starts)
+                total[minute] = total.get(minute, 0) + count
         if old:
             await self._link.call("HDEL", key, *old)
         return dict(sorted(total.items()))
@@ -100,16 +109,39 @@ async def publish(link: Link, keys: Keys, report: LoadReport, *, ttl_s: float) -
     )
 
 
-async def collect(link: Link, keys: Keys) -> list[LoadReport]:
-    """Reports of the workers that are alive."""
-    return [_DECODER.decode(body) for body in await _bodies(link, keys)]
+class ReportReader:
+    """Reads the reports of the workers that are alive.
 
+    One that cannot be decoded is left out, and logged once per worker: the others still count.
+    """
 
-async def collect_numbers(link: Link, keys: Keys) -> list[WorkerNumbers]:
-    """The same, with half of the work: without histograms, minutes and bytes."""
-    return [_NUMBERS_DECODER.decode(body) for body in await _bodies(link, keys)]
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._broken: set[bytes] = set()
 
+    async def collect(self) -> list[LoadReport]:
+        """Whole reports."""
+        return await self._read(_DECODER)
 
-async def _bodies(link: Link, keys: Keys) -> list[bytes]:
-    bodies: list[bytes] = await link.run(scripts.COLLECT, [keys["reports"]])
-    return bodies
+    async def collect_numbers(self) -> list[WorkerNumbers]:
+        """The same, with half of the work: without histograms, minutes and bytes."""
+        return await self._read(_NUMBERS_DECODER)
+
+    async def _read(self, decoder: msgspec.json.Decoder[_Report]) -> list[_Report]:
+        stored: list[bytes] = await self._link.run(scripts.COLLECT, [self._keys["reports"]])
+        found = []
+        for worker, body in zip(stored[::2], stored[1::2], strict=True):
+            try:
+                found.append(decoder.decode(body))
+            except ValueError as exc:  # msgspec's errors, and of what is no UTF-8
+                self._tell_broken(worker, exc)
+        return found
+
+    def _tell_broken(self, worker: bytes, exc: ValueError) -> None:
+        if worker not in self._broken:
+            self._broken.add(worker)
+            logger.error(
+                "a gateway worker's report cannot be read: it does not count",
+                extra={"worker_id": worker.decode(errors="replace"), "error": str(exc)},
+            )

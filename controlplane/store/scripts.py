@@ -206,17 +206,19 @@ return 1
 """)
 
 COLLECT: Final = Script(f"""
--- KEYS: reports. Returns the JSON of every report that has not expired. What has is kept for
--- whoever counts it, and dropped when nobody does.
+-- KEYS: reports. Returns worker and JSON of every report that has not expired, one after the other;
+-- no JSON where the value is nothing that REPORT writes. What has expired is kept for whoever
+-- counts it, and dropped when nobody does.
 redis.set_repl(redis.REPL_NONE)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local all, found = redis.call('HGETALL', KEYS[1]), {{}}
 for i = 1, #all, 2 do
   local space = string.find(all[i + 1], ' ', 1, true)
-  local expires = tonumber(string.sub(all[i + 1], 1, space - 1))
-  if expires > now then
-    found[#found + 1] = string.sub(all[i + 1], space + 1)
+  local expires = space and tonumber(string.sub(all[i + 1], 1, space - 1))
+  if not expires or expires > now then
+    found[#found + 1] = all[i]
+    found[#found + 1] = expires and string.sub(all[i + 1], space + 1) or ''
   elseif expires + {EXPIRED_REPORT_TTL_S * 1000} < now then
     redis.call('HDEL', KEYS[1], all[i])
   end

@@ -257,7 +257,7 @@ class AutoscalingInput(ShadowInput):
     shadow: ShadowInput | None = Field(
         None,
         description="A second way to scale that only says what it would do on the same traffic (an"
-        " extension): see `decisions/shadow`.",
+        " extension): see `shadowDecisions`.",
     )
     forecast: ForecastSettings | None = Field(
         None, description="Whether what is expected counts (an extension). Null: off."

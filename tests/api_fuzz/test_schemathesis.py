@@ -51,7 +51,7 @@ def test_edges_and_examples_of_every_operation_are_answered_as_described(store_u
     run(
         store_url,
         tmp_path,
-        *("--phases", "examples,coverage,fuzzing", "--max-examples", "2"),
+        *("--phases", "examples,coverage"),
         *("--exclude-path-regex", OLD_FAMILY),
     )
 

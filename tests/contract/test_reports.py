@@ -49,6 +49,34 @@ async def test_a_report_that_nobody_has_counted_for_an_hour_is_forgotten(store):
     assert await store.link.call("HLEN", store.keys["reports"]) == 0
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"99999999999999 {broken", id="no-json"),
+        pytest.param(b"99999999999999 []", id="another-kind-of-json"),
+        pytest.param(b'99999999999999 {"workerId":"\xff"}', id="no-utf-8"),
+        pytest.param(b"99999999999999", id="no-body"),
+        pytest.param(b"soon {}", id="no-time"),
+    ],
+)
+async def test_a_report_that_cannot_be_read_hides_no_other(store, value, caplog):
+    await store.link.call("HSET", store.keys["reports"], "broken", value)
+    await store.publish_report(report("w1"), ttl_s=60)
+    for _ in range(3):
+        assert await store.collect_reports() == [report("w1")]
+        assert [one.worker_id for one in await store.collect_numbers()] == ["w1"]
+    told = [record for record in caplog.records if "cannot be read" in record.message]
+    assert [record.worker_id for record in told] == ["broken"], "once, not at every look"
+
+
+async def test_minutes_that_cannot_be_read_hide_no_others(store):
+    await store.publish_report(report("w1", starts={MINUTE: 3}), ttl_s=60)
+    key = store.keys["hour:p"]
+    await store.link.call("HSET", key, "then w2", "1", f"{MINUTE} w3", "many")
+    assert await store.hourly_starts("p", now_s=NOW_S) == 3
+    assert await store.link.call("HLEN", key) == 1
+
+
 async def test_starts_are_summed_over_workers_and_minutes(store, second):
     await store.publish_report(report("w1", starts={MINUTE: 3, MINUTE - 1: 4}), ttl_s=60)
     await second.publish_report(report("w2", starts={MINUTE: 10}), ttl_s=60)

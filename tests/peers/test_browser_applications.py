@@ -175,6 +175,7 @@ def test_a_page_cannot_add_the_token_to_a_websocket_itself(
     assert outcome == "error"
 
 
+@pytest.mark.slow
 def test_gradio_works_when_it_is_told_its_prefix(
     gradio_told: Application, new_page: NewPage
 ) -> None:

@@ -10,6 +10,7 @@ from tests.architecture.tree import ROOT
 pytestmark = pytest.mark.xdist_group("system")
 
 
+@pytest.mark.slow
 def test_what_the_api_costs_is_measured_by_the_number_of_workloads(tmp_path):
     file = tmp_path / "result.json"
     told = subprocess.run(

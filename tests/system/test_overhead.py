@@ -19,6 +19,7 @@ def _run(*arguments):
     return told.stdout
 
 
+@pytest.mark.slow
 def test_overhead_measures_us_and_the_peers_without_one_error(tmp_path):
     file = tmp_path / "result.json"
     told = _run(

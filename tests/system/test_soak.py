@@ -129,6 +129,7 @@ async def soaking(up: Up) -> AsyncIterator[Soak]:
         assert min(crowd.tally.made[kind] for kind in HOUR) > 0, crowd.tally.made
 
 
+@pytest.mark.slow
 def test_traffic_of_all_kinds_leaves_no_socket_and_no_task_behind(tidegate_up: UpFactory) -> None:
     up = tidegate_up(settings=SETTINGS)
 

@@ -163,6 +163,12 @@ def test_what_old_bodies_state_in_the_artifact_counts():
     assert desk.gets(msgspec.structs.replace(made, spec=spec), 3) == 2
 
 
+def test_gpus_that_cannot_be_listed_are_shared_out_all_the_same():
+    box = Machine(name="n1", cpu=4.0, memory_bytes=2**30)
+    desk = Desk(Inventory(machines=(box,), gpus_missing=True))
+    assert desk.gets(asking("a", GPU), 1) == 0
+
+
 def test_a_refusal_is_written_into_the_decision():
     desk = Desk()
     top = asking("top", GPU, importance=Importance.HIGH)
@@ -256,6 +262,14 @@ def test_replicas_of_an_earlier_term_have_their_places_before_anybody_asks():
     desk.arbiter.open(low, two, at=AT, now_s=NOW_S)
     desk.arbiter.open(asking("n", Resources()), (replica("r3", "n"),), at=AT, now_s=NOW_S)
     assert desk.gets(asking("b", GPU), 1) == 0
+
+
+def test_what_runs_already_is_kept_until_capacity_has_been_shared_out():
+    desk = Desk()
+    low = asking("low", GPU)
+    desk.ask(low, 2, replica("r1", "low"))
+    verdict = desk.arbiter.verdict("low", decision(low, 2), now_s=NOW_S)
+    assert (verdict.replicas, verdict.decision.grant) == (1, None)
 
 
 def test_who_is_gone_keeps_its_places_until_its_replicas_have_gone():

@@ -37,6 +37,8 @@ class FakeNvml:
     devices: list[Any] = field(default_factory=list)
     starts: bool = True
     lists: bool = True
+    lost: tuple[str, ...] = ()
+    unreachable: tuple[str, ...] = ()
     open: bool = False
     NVMLError: type[Exception] = NvmlFaultError
 
@@ -54,12 +56,16 @@ class FakeNvml:
         return len(self.devices)
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> Any:  # noqa: N802
+        if self.devices[index] in self.unreachable:
+            raise NvmlFaultError("Insufficient Permissions")
         return self.devices[index]
 
     def nvmlDeviceGetName(self, device: str) -> str | bytes:  # noqa: N802
         return device.encode() if device.endswith("old") else device
 
     def nvmlDeviceGetUUID(self, device: str) -> str:  # noqa: N802
+        if device in self.lost:
+            raise NvmlFaultError("GPU is lost")
         return f"GPU-{device}"
 
     def nvmlDeviceGetMemoryInfo(self, _: str) -> Any:  # noqa: N802
@@ -78,23 +84,42 @@ class FakeNvml:
 
 def test_gpus_are_those_that_nvml_lists():
     nvml = FakeNvml(["A10G", "T4 old"])
-    assert find_gpus(nvml) == (
+    assert find_gpus(nvml).gpus == (
         Gpu(id="GPU-A10G", type="A10G", memory_bytes=24 * GIB),
         Gpu(id="GPU-T4 old", type="T4 old", memory_bytes=24 * GIB),
     )
     assert not nvml.open
 
 
+@pytest.mark.parametrize("lost", [("T4",), ("T4", "MIG a")])
+def test_a_lost_gpu_hides_no_other(lost: tuple[str, ...], caplog: pytest.LogCaptureFixture):
+    nvml = FakeNvml(["A10G", "T4", ["MIG a", "MIG b"], "L4"], lost=lost)
+    found = find_gpus(nvml)
+    wanted = ["A10G", "MIG a", "MIG b", "L4"]
+    assert [gpu.type for gpu in found.gpus] == [name for name in wanted if name not in lost]
+    assert found.missing
+    assert [record.message for record in caplog.records] == ["a GPU is left out"] * len(lost)
+
+
+def test_gpus_that_cannot_be_looked_at_are_there_all_the_same(tmp_path: Path):
+    for nvml in (FakeNvml(["A"], lists=False), FakeNvml(["A"], unreachable=("A",))):
+        found = find_inventory(nvml, cgroups=tmp_path)
+        assert found.has_gpus
+        assert found.machines[0].gpus == ()
+    assert not find_inventory(FakeNvml(), cgroups=tmp_path).has_gpus
+    assert not find_inventory(FakeNvml(starts=False), cgroups=tmp_path).has_gpus
+
+
 def test_slices_of_a_gpu_are_gpus_of_their_own():
     found = find_gpus(FakeNvml([["MIG 1g.10gb", "MIG 3g.40gb"], "A10G"]))
-    assert [gpu.type for gpu in found] == ["MIG 1g.10gb", "MIG 3g.40gb", "A10G"]
+    assert [gpu.type for gpu in found.gpus] == ["MIG 1g.10gb", "MIG 3g.40gb", "A10G"]
 
 
 @pytest.mark.parametrize(
     "nvml", [None, FakeNvml(["A"], starts=False), FakeNvml(["A"], lists=False)]
 )
 def test_without_a_driver_that_answers_no_gpus_are_known(nvml: FakeNvml | None):
-    assert find_gpus(nvml) == ()
+    assert find_gpus(nvml).gpus == ()
     assert nvml is None or not nvml.open
 
 

@@ -13,6 +13,7 @@ from controlplane.model.states import Importance
 
 GIB = 2**30
 QUICK = Terms(min_run_s=0.0, return_s=0.0)
+STEADY = Terms(min_run_s=60.0, return_s=30.0)
 
 
 def gpu_node(name: str = "n1", count: int = 2, model: str = "NVIDIA A10G") -> Node:
@@ -86,6 +87,17 @@ class Machines:
         assert self.over() == {}
         self.now_s += seconds
         return changed
+
+    def wait(self, seconds: int) -> None:
+        """Let time pass; nobody asks for anything else."""
+        for _ in range(seconds):
+            self.step()
+
+    def touch(self) -> None:
+        """Have everything shared out anew, though nobody asks for anything else."""
+        for asked in list(self.books.claims.values()):
+            other = f"{asked.workload_id}+"
+            self.books.put(msgspec.structs.replace(asked, workload_id=other))
 
     def settle_down(self, limit: int = 50) -> None:
         """Steps until nothing moves."""

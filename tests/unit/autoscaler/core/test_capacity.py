@@ -14,6 +14,7 @@ from controlplane.model.states import IMPORTANCE_ORDER, Importance
 from tests.unit.autoscaler.core.capacity_world import (
     GIB,
     QUICK,
+    STEADY,
     Machines,
     claim,
     gpu_node,
@@ -213,6 +214,29 @@ def test_the_node_where_the_least_important_suffice_is_cleared():
     assert granted(moderate, low, top, nodes=nodes) == {"moderate": 1, "low": 0, "top": 0}
 
 
+def test_who_has_given_way_once_has_its_other_replicas_further_ahead_in_line():
+    nodes = (gpu_node("n1", 1), gpu_node("n2", 1), gpu_node("n3", 1))
+    rich = claim("rich", 2, holding("r1", node="n1"), holding("r2", node="n2"))
+    single = claim("single", 1, holding("r3", node="n3"))
+    top = claim("top", 2, importance=CRITICAL)
+    assert granted(rich, single, top, nodes=nodes) == {"rich": 1, "single": 0, "top": 0}
+
+
+def test_room_that_somebody_has_taken_meanwhile_is_not_promised_again():
+    nodes = (gpu_node("n1", 2), gpu_node("n2", 2))
+    moderate = claim("m", 1, holding("r1", node="n1"), importance=MODERATE)
+    low = claim("low", 1, holding("r2", node="n2"), needs=ReplicaNeeds(gpus=2))
+    pair = claim("pair", 2, importance=CRITICAL, needs=ReplicaNeeds(gpus=2))
+    small = claim("small", 1, importance=CRITICAL)
+    found = shared(moderate, low, pair, small, nodes=nodes)
+    assert {name: len(places) for name, places in found.promised.items()} == {
+        "m": 1,
+        "low": 0,
+        "pair": 1,
+        "small": 1,
+    }
+
+
 def test_which_replicas_go_is_said_only_where_it_matters():
     nodes = (gpu_node("n1", 1), gpu_node("n2", 2))
     low = claim("low", 3, *(holding(f"r{n}", node="n2") for n in (1, 2)), holding("r3"))
@@ -253,6 +277,93 @@ def test_nobody_gives_way_before_the_least_run_time_is_over():
     assert found.outcomes["low"].granted == 2
     outcomes = shared(low, top, terms=terms, now_s=1030.0).outcomes
     assert (outcomes["low"].granted, outcomes["top"].refusal) == (1, Refusal.DRAINING)
+
+
+def test_a_floor_waits_only_for_the_least_run_time_of_the_more_important():
+    machines = Machines((gpu_node(count=4),), terms=STEADY)
+    machines.ask("top", 4, importance=CRITICAL)
+    machines.wait(2)
+    machines.ask("low", 1, floor=1)
+    machines.step()
+    outcome = machines.books.outcome("low")
+    assert (outcome.refusal, outcome.until_s) == (Refusal.MIN_RUN, 1060.0)
+    machines.wait(57)
+    assert machines.granted() == {"top": 4, "low": 0}
+    machines.wait(3)
+    assert machines.granted() == {"top": 3, "low": 1}
+
+
+def test_a_fair_share_waits_only_for_the_least_run_time_of_equals():
+    machines = Machines((gpu_node(count=4),), terms=STEADY)
+    machines.ask("rich", 4, importance=MODERATE)
+    machines.wait(2)
+    machines.ask("poor", 2, importance=MODERATE)
+    machines.wait(58)
+    assert machines.granted() == {"rich": 4, "poor": 0}
+    machines.wait(3)
+    assert machines.granted() == {"rich": 2, "poor": 2}
+
+
+def test_young_replicas_ahead_in_line_are_no_reason_to_wait():
+    young = (holding("r1", since_s=999.0), holding("r2", since_s=999.0))
+    for held in (
+        claim("h", 2, *young, importance=HIGH),
+        claim("h", 2, *young, floor=2),
+        claim("h", 2, young[0], holding("r3", since_s=990.0), floor=2),
+    ):
+        found = shared(held, claim("a", 1, importance=MODERATE), terms=STEADY)
+        outcome = found.outcomes["a"]
+        assert (outcome.refusal, outcome.until_s) == (Refusal.HELD, None)
+        assert found.again_s is None
+
+
+def test_a_young_replica_that_an_earlier_turn_keeps_may_still_be_the_one_that_goes():
+    # The floor keeps what is young; once nothing is, it keeps the other one, which is older.
+    nodes = (gpu_node("n1", 1), gpu_node("n2", 1, "NVIDIA L4"))
+    young = holding("r1", since_s=990.0)
+    older = holding("r2", since_s=900.0, node="n2", model="NVIDIA L4")
+    low = claim("low", 2, young, older, floor=1)
+    top = claim("top", 1, importance=CRITICAL, needs=ReplicaNeeds(gpus=1, gpu_type="a10g"))
+    found = shared(low, top, nodes=nodes, terms=STEADY)
+    assert (found.outcomes["top"].refusal, found.again_s) == (Refusal.MIN_RUN, 1050.0)
+    found = shared(low, top, nodes=nodes, terms=STEADY, now_s=1050.0)
+    assert found.outcomes["low"].victims == ("r1",)
+
+
+def test_what_is_young_and_holds_cpu_only_is_waited_for_by_who_needs_a_gpu_too():
+    low = claim("low", 1, holding("r1", since_s=990.0, model=None), needs=ReplicaNeeds(cpu=16.0))
+    top = claim("top", 1, importance=CRITICAL, needs=ReplicaNeeds(cpu=4.0, gpus=1))
+    found = shared(low, top, terms=STEADY)
+    assert (found.outcomes["top"].refusal, found.again_s) == (Refusal.MIN_RUN, 1050.0)
+    memory = claim("top", 1, importance=CRITICAL, needs=ReplicaNeeds(memory_bytes=2**40))
+    assert shared(low, memory, terms=STEADY).again_s is None
+
+
+def test_a_later_turn_waits_for_what_is_young_though_an_earlier_one_is_promised_room():
+    low = claim("low", 2, holding("r1", since_s=900.0), holding("r2", since_s=990.0))
+    found = shared(low, claim("top", 2, importance=CRITICAL), terms=STEADY)
+    outcome = found.outcomes["top"]
+    assert (outcome.refusal, outcome.until_s) == (Refusal.DRAINING, None)
+    assert found.again_s == 1050.0
+
+
+def test_nobody_stands_in_line_more_often_than_there_could_be_room():
+    many = [
+        claim("a", 10**6),
+        claim("b", 10**6, holding("r1"), needs=FOUR, importance=HIGH),
+        claim("c", 10**6, needs=ReplicaNeeds(gpus=1, cpu=8.0)),
+        claim("d", 3),
+        claim("e", 3, needs=ReplicaNeeds()),
+    ]
+    found = shared(*many, nodes=(gpu_node(count=8),))
+    assert found.turns == (8 + 1) + (1 + 2 + 1) + (2 + 1) + 3 + 3
+    assert {name: (o.granted, o.refusal) for name, o in found.outcomes.items()} == {
+        "a": (0, Refusal.HELD),
+        "b": (2, Refusal.HELD),
+        "c": (0, Refusal.HELD),
+        "d": (0, Refusal.HELD),
+        "e": (3, None),
+    }
 
 
 def test_who_gave_way_grows_again_after_a_pause_but_has_its_floor_at_once():
@@ -401,9 +512,28 @@ def test_what_has_settled_down_stays_as_it_is(nodes: tuple[Node, ...], asked: li
 
 
 @settings(max_examples=40)
-@given(nodes=NODES, asked=ASKED)
-def test_a_floor_that_fits_is_never_refused(nodes: tuple[Node, ...], asked: list[Row]):
-    machines = Machines(nodes)
+@given(nodes=NODES, first=ASKED, then=ASKED)
+def test_time_alone_brings_about_all_that_asking_again_would(
+    nodes: tuple[Node, ...], first: list[Row], then: list[Row]
+):
+    machines = Machines(nodes, terms=Terms(min_run_s=5.0, return_s=3.0))
+    fill(machines, first)
+    machines.wait(3)
+    fill(machines, then, "d")
+    machines.wait(40)
+    before = (machines.granted(), list(machines.moves))
+    for _ in range(3):
+        machines.touch()
+        machines.wait(6)
+    assert (machines.granted(), machines.moves) == before
+
+
+@settings(max_examples=40)
+@given(nodes=NODES, asked=ASKED, terms=st.sampled_from([QUICK, Terms(min_run_s=5.0)]))
+def test_a_floor_that_fits_is_never_refused(
+    nodes: tuple[Node, ...], asked: list[Row], terms: Terms
+):
+    machines = Machines(nodes, terms=terms)
     fill(machines, [(w, 0, i, n) for w, _, i, n in asked])
     machines.settle_down()
     # One replica of each is the floor now, from the most important down, as far as they fit.
@@ -412,6 +542,7 @@ def test_a_floor_that_fits_is_never_refused(nodes: tuple[Node, ...], asked: list
     for one in floors:
         machines.books.put(one)
     machines.settle_down()
+    machines.wait(30)
     alone = arbitrate(
         [msgspec.structs.replace(c, wanted=c.floor) for c in machines.books.claims.values()],
         machines.books.nodes,

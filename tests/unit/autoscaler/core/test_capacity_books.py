@@ -5,7 +5,7 @@ import pytest
 
 from autoscaler.core.capacity_books import Books
 from autoscaler.core.capacity_claims import Outcome, Past, Stay, Terms
-from autoscaler.core.capacity_room import Nodes, Spot
+from autoscaler.core.capacity_room import Nodes, Shape, Spot
 from controlplane.model.bundles import ReplicaNeeds
 from controlplane.model.grants import Refusal
 from controlplane.model.states import Importance
@@ -128,6 +128,38 @@ def test_a_replica_on_a_node_that_is_gone_has_no_place(books: Books):
     books.put(claim("a", 1, holding("r1", node="gone")))
     books.settle(now_s=1.0)
     assert books.outcome("a").spots == (A10G,)
+
+
+class Faulty(Nodes):
+    """Nodes that nothing is known about for a while."""
+
+    works = False
+
+    def shape(self, needs: ReplicaNeeds) -> Shape:
+        if not self.works:
+            raise RuntimeError("no idea")
+        return super().shape(needs)
+
+
+@pytest.mark.parametrize("wanted", [2, 3])  # enough for all, and not
+def test_what_a_fault_keeps_from_being_settled_is_settled_the_next_time(wanted: int):
+    nodes = Faulty([gpu_node()])
+    books = Books(nodes, QUICK)
+    books.put(claim("a", wanted, holding("r1"), holding("r2", stay=Stay.ENDING)))
+    with pytest.raises(RuntimeError):
+        books.settle(now_s=1.0)
+    assert books.outcome("a") == Outcome(granted=1), "it keeps what it has"
+    nodes.works = True
+    books.put(claim("a", wanted, holding("r1")))
+    assert books.settle(now_s=2.0) == {"a"}
+    assert books.outcome("a").granted == 2
+    nodes.works = False
+    books.put(claim("b", 0, holding("r9", stay=Stay.ENDING)))
+    with pytest.raises(RuntimeError):
+        books.settle(now_s=3.0)
+    assert books.outcome("a").granted == 2
+    nodes.works = True
+    assert "b" in books.settle(now_s=4.0)
 
 
 def test_what_was_settled_step_by_step_is_what_one_arbitration_says():

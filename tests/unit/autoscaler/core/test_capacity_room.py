@@ -43,6 +43,21 @@ def test_where_a_replica_fits_on_empty_nodes(needs: ReplicaNeeds, bins: list[Bin
 
 
 @pytest.mark.parametrize(
+    ("needs", "most"),
+    [
+        (ReplicaNeeds(), None),
+        (ReplicaNeeds(cpu=3.0), 1 + 2),
+        (ReplicaNeeds(memory_bytes=8 * GIB), 1 + 4),
+        (ReplicaNeeds(gpus=2), 1 + 2),
+        (ReplicaNeeds(gpus=1, cpu=4.0), 2 + 2 + 1),
+        (ReplicaNeeds(gpus=5), 0),
+    ],
+)
+def test_how_many_could_ever_run_is_bounded_by_the_scarcest(needs: ReplicaNeeds, most: int | None):
+    assert NODES.shape(needs).most == most
+
+
+@pytest.mark.parametrize(
     ("needs", "share"),
     [
         (ReplicaNeeds(), 0.0),

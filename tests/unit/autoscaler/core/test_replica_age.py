@@ -29,6 +29,10 @@ def replica(
         pytest.param(replica(ReplicaPhase.LAUNCHING, made=41.0), True, id="about-to-be-ready"),
         pytest.param(replica(ReplicaPhase.LAUNCHING, made=40.0), False, id="for-too-long"),
         pytest.param(replica(ReplicaPhase.PROVISIONING, made=99.0), True, id="has-its-place"),
+        pytest.param(replica(ready=101.0), False, id="the-clock-was-set-back-since"),
+        pytest.param(
+            replica(ReplicaPhase.LAUNCHING, made=9000.0), False, id="it-was-set-back-by-far"
+        ),
     ],
 )
 def test_young(found, young):

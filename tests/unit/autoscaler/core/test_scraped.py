@@ -91,6 +91,7 @@ def test_what_comes_from_the_replicas_own_pages(metric, scraped):
         pytest.param(b"<html>x 1</html>", "x", None, id="another-kind-of-page"),
         pytest.param(b"x{a=\"1\"} 1\n" * (MAX_SERIES + 1), "x", None, id="too-many-series"),
         pytest.param(b"x{a=\"1\"} 1\n" * MAX_SERIES, "x", Reading(MAX_SERIES), id="not-too-many"),
+        pytest.param(b"x_bucket 1\n" * 2000 + b"x 7\n", "x", Reading(7), id="longer-names"),
     ],
 )  # fmt: skip
 def test_reading_a_page(page, metric, expected):

@@ -6,6 +6,7 @@ from controlplane.model.bundles import (
     MIB,
     Bundle,
     ReplicaNeeds,
+    gpu_maker,
     gpu_memory_fits,
     gpu_type_fits,
     needs_of_bundle,
@@ -43,6 +44,24 @@ def test_a_replica_occupies_all_of_its_bundle():
 )
 def test_gpu_types_fit_however_they_are_spelled(wanted, found, fits):
     assert gpu_type_fits(wanted, found) is fits
+
+
+@pytest.mark.parametrize(
+    ("label", "maker"),
+    [
+        ("amd-mi300x", "amd"),
+        ("MI210", "amd"),
+        ("Radeon Pro W7900", "amd"),
+        ("NVIDIA A10G", "nvidia"),
+        ("Tesla T4", "nvidia"),
+        ("Intel Data Center GPU Max 1550", "intel"),
+        ("l4", None),
+        ("mig-1g.10gb", None),
+        ("", None),
+    ],
+)
+def test_a_gpu_s_type_says_whose_it_is(label, maker):
+    assert gpu_maker(label) == maker
 
 
 @pytest.mark.parametrize(

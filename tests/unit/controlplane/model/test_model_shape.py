@@ -72,13 +72,83 @@ def test_older_names_are_known():
     assert (shape.longest_context, shape.intermediate, shape.precision) == (1024, None, None)
 
 
+@pytest.mark.parametrize(
+    ("fields", "kv_heads"),
+    [
+        # bigcode/starcoder
+        pytest.param({"model_type": "gpt_bigcode", "multi_query": True}, 1, id="gpt-bigcode"),
+        pytest.param({"model_type": "gpt_bigcode"}, 1, id="gpt-bigcode-by-default"),
+        pytest.param({"model_type": "gpt_bigcode", "multi_query": False}, 48, id="not-shared"),
+        # tiiuae/falcon-7b: its num_kv_heads is not what it has
+        pytest.param(
+            {
+                "model_type": "falcon",
+                "multi_query": True,
+                "new_decoder_architecture": False,
+                "num_kv_heads": 48,
+            },
+            1,
+            id="falcon-7b",
+        ),
+        # tiiuae/falcon-40b
+        pytest.param(
+            {
+                "model_type": "falcon",
+                "multi_query": True,
+                "new_decoder_architecture": True,
+                "num_kv_heads": 8,
+            },
+            8,
+            id="falcon-40b",
+        ),
+        pytest.param(
+            {"model_type": "falcon", "multi_query": False, "num_kv_heads": 6}, 6, id="falcon-own"
+        ),
+        pytest.param({"model_type": "RefinedWeb", "n_head_kv": 8}, 8, id="falcon-before"),
+        # THUDM/chatglm2-6b
+        pytest.param(
+            {"model_type": "chatglm", "multi_query_attention": True, "multi_query_group_num": 2},
+            2,
+            id="chatglm",
+        ),
+        pytest.param(
+            {"model_type": "chatglm", "multi_query_attention": False, "multi_query_group_num": 2},
+            48,
+            id="chatglm-not-shared",
+        ),
+        # databricks/dbrx-base
+        pytest.param({"model_type": "dbrx", "attn_config": {"kv_n_heads": 8}}, 8, id="dbrx"),
+        pytest.param({"model_type": "mpt", "attn_config": {"alibi": True}}, 48, id="mpt"),
+        pytest.param({"model_type": "gpt2"}, 48, id="a-type-that-shares-none"),
+        pytest.param({"model_type": "new", "num_key_value_heads": 4}, 4, id="the-common-name"),
+        pytest.param(
+            {"model_type": "new", "kv_lora_rank": 512, "qk_rope_head_dim": 64},
+            48,
+            id="latent-attention-has-none",
+        ),
+    ],
+)
+def test_key_value_heads_are_found_however_they_are_spelled(fields, kv_heads):
+    plain = {"n_embd": 6144, "n_head": 48, "n_layer": 40}
+    shape = shape_from_config(plain | fields, parameters=10**9)
+    assert (shape.kv_heads, shape.notes) == (kv_heads, ())
+
+
+def test_an_unknown_model_that_does_not_name_them_is_said_to_be_guessed():
+    plain = {"model_type": "new", "n_embd": 6144, "n_head": 48, "n_layer": 40}
+    shape = shape_from_config(plain, parameters=10**9)
+    assert shape.kv_heads == 48
+    assert "every head is taken as a key-value head" in shape.notes[0]
+
+
 WORDS = st.sampled_from(["", "x", "fp8", "full_attention", "bits", "config_groups", "weights"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 10**6) | st.floats() | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
     max_leaves=5,
 )
-FIELDS = sorted({*LLAMA2_7B, *DEEPSEEK_V3, *GEMMA3_12B_TEXT, "layer_types", "text_config"})
+SHARED = {"multi_query", "multi_query_attention", "attn_config"}
+FIELDS = sorted({*SHARED, *LLAMA2_7B, *DEEPSEEK_V3, *GEMMA3_12B_TEXT, "layer_types", "text_config"})
 
 
 @given(st.dictionaries(st.sampled_from([*FIELDS, "quantization_config"]), JSON, max_size=4))

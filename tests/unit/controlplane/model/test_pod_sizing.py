@@ -74,6 +74,21 @@ def test_a_stated_bundle_is_request_and_limit_of_one_container():
     assert (main.name, main.extended, main.mounts_shm) == ("main", {}, False)
 
 
+@pytest.mark.parametrize(
+    ("gpu_type", "resource"),
+    [
+        ("amd-mi300x", "amd.com/gpu"),
+        ("intel-max-1550", "gpu.intel.com/xe"),
+        ("a10g", "nvidia.com/gpu"),
+        (None, "nvidia.com/gpu"),
+    ],
+)
+def test_without_a_bundle_the_gpu_s_type_says_whose_it_is(gpu_type, resource):
+    found = size(spec("main"), allocated(main=Resources(gpu=1, gpu_type=gpu_type)))
+    assert found.containers[0].extended == {resource: 1}
+    assert found.tolerations == (Toleration(key=resource),)
+
+
 def test_without_sizes_nothing_is_asked_for():
     assert size(spec("main"), GroupRuntime()) == PodSize(containers=(ContainerSize(name="main"),))
     assert size(ArtifactSpec(), GroupRuntime()).containers == (ContainerSize(name=None),)

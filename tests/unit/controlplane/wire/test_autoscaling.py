@@ -220,3 +220,8 @@ def test_what_cannot_be_tried_out_is_refused(extra):
     body = {"policies": [{"scalingMetric": WAKING_METRIC, "target": 5}], **extra}
     with pytest.raises(ValidationError):
         AutoscalingInput.model_validate(body)
+
+
+def test_a_shadow_s_description_names_where_its_decisions_are():
+    told = AutoscalingInput.model_json_schema()["properties"]["shadow"]["description"]
+    assert "`shadowDecisions`" in told
