@@ -77,8 +77,9 @@ class Chaos:
                 return
 
     async def come_and_go(self) -> None:
+        """Until the last request is sent; not cut off, or a replica would stay that nobody knows."""
         pick = self.random
-        while True:
+        while self.left > 0:
             await asyncio.sleep(pick.random() * 0.04)
             fate = pick.random()
             if len(self.replicas) < 2 or (fate < 0.3 and len(self.replicas) < 6):
@@ -194,21 +195,13 @@ class Watcher:
 
 
 async def all_of(
-    *works: Callable[[], Awaitable[None]], until_done: list[asyncio.Task[None]]
+    works: list[Callable[[], Awaitable[None]]], *, beside: Callable[[], Awaitable[None]]
 ) -> None:
-    """Run `works` for ever beside tasks that end; whatever fails, fails."""
-    beside = [asyncio.ensure_future(work()) for work in works]
-    try:
-        callers = asyncio.gather(*until_done)
-        await asyncio.wait([callers, *beside], return_when=asyncio.FIRST_COMPLETED)
-        for task in beside:
-            if task.done():
-                await task
-        await callers
-    finally:
-        for task in (*beside, *until_done):
-            task.cancel()
-        await asyncio.gather(*beside, *until_done, return_exceptions=True)
+    """Do all of `works`, and something for ever beside them; whatever fails, fails."""
+    async with asyncio.TaskGroup() as group:
+        endless = group.create_task(beside())
+        await asyncio.gather(*(work() for work in works))
+        endless.cancel()
 
 
 async def test_it_always_adds_up_whoever_comes_and_goes(rig: Rig) -> None:
@@ -218,9 +211,9 @@ async def test_it_always_adds_up_whoever_comes_and_goes(rig: Rig) -> None:
     chaos = Chaos(rig, seed=20)
     chaos.replicas = [await rig.replica(chaos.serve) for _ in range(2)]
     watcher = Watcher(rig.store)
-    callers = [asyncio.create_task(chaos.call()) for _ in range(CLIENTS)]
+    works = [chaos.come_and_go, *(chaos.call for _ in range(CLIENTS))]
     async with asyncio.timeout(60):
-        await all_of(watcher.watch, chaos.come_and_go, until_done=callers)
+        await all_of(works, beside=watcher.watch)
     assert watcher.seen > 20
     load = await rig.counted(in_flight=0, queued=0)
 
