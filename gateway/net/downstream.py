@@ -14,6 +14,7 @@ from gateway.core.leaving import is_half_closed, question
 from gateway.core.messages import BODY_FIXED, BODY_NONE, RequestHead
 from gateway.core.peers import forwarded_lines, peer_address
 from gateway.net.bodies import RequestBody
+from gateway.net.half_close import half_close
 from gateway.net.watch import Watch
 
 if TYPE_CHECKING:
@@ -243,10 +244,9 @@ class DownstreamProtocol:
 
     def write_eof(self) -> bool:
         """End the response direction of a tunnel; False when the connection cannot."""
-        if self._lost or not self.transport.can_write_eof():
+        if self._lost or not half_close(self.transport):
             return False
         self._expect_the_end()
-        self.transport.write_eof()
         return True
 
     def _expect_the_end(self) -> None:
@@ -557,8 +557,7 @@ class DownstreamProtocol:
         """
         self._buffer = b""
         self.release_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        half_close(self.transport)
         self._expect(self._worker.settings.idle_timeout_s if self.braked else _LINGER_S, _LINGER)
 
     def _touch(self, seconds: float) -> None:

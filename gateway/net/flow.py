@@ -15,6 +15,7 @@ from gateway.core.messages import BODY_CHUNKED, BODY_NONE, RequestHead, Response
 from gateway.core.retries import RetryBudget, Verdict, after_loss, given_up
 from gateway.net.access_log import Line, path_of
 from gateway.net.endpoints import close_idle
+from gateway.net.half_close import half_close
 
 if TYPE_CHECKING:
     from gateway.core.quotas import Usage
@@ -274,9 +275,8 @@ class Exchange:
             # Both are done. Ends when the rest is written, and the client with it; nothing else
             # would: a connection that is half-closed both ways has no more events.
             upstream.transport.close()
-        else:
-            upstream.transport.write_eof()
-        return True
+            return True
+        return half_close(upstream.transport)
 
     def upstream_eof(self) -> bool:
         """The replica will send no more into the tunnel; True keeps the other direction open."""

@@ -77,7 +77,7 @@ class Chaos:
                 return
 
     async def come_and_go(self) -> None:
-        """Until the last request is sent; not cut off, or a replica would stay that nobody knows."""
+        """Until the last request is sent; cut off, it would leave a replica that nobody knows."""
         pick = self.random
         while self.left > 0:
             await asyncio.sleep(pick.random() * 0.04)

@@ -121,7 +121,7 @@ async def test_the_idlest_goes_first(bench: Bench):
     first, second, third = await bench.ready(3)
     reconciler.set_load({first.id: 2, third.id: 1}, acknowledged_revision=FOREVER)
     reconciler.plan(proton(), 2)
-    await until(lambda: len(reconciler.replicas()) == 2)
+    await until(lambda: len(bench.writer.records) == 2)
     assert {r.id for r in reconciler.replicas()} == {first.id, third.id}
     assert second.id not in bench.writer.records
 
