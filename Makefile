@@ -13,9 +13,10 @@ STAMP := $(VENV)/installed
 CORE := */core/*,controlplane/model/*,controlplane/lifecycle*
 CORE_SOURCES := gateway/core autoscaler/core controlplane/model controlplane/lifecycle
 
-# Tests that start replicas or load the machine: one at a time, for its cores and the replicas' ports.
-ALONE := tests/integration/autoscaler tests/integration/reconciler tests/system tests/peers \
-	tests/clients/test_public_clients.py tests/api_fuzz/test_schemathesis.py
+# Tests that start installations and replicas: apart from the others, and in this order, so that the
+# longest files do not come last. Files run side by side: see tests/fakes/ports.py.
+WHOLE := tests/api_fuzz/test_schemathesis.py tests/clients/test_public_clients.py tests/system \
+	tests/peers tests/integration/reconciler tests/integration/autoscaler
 
 PYTEST := $(PY) -m pytest -m "not slow"
 
@@ -29,8 +30,8 @@ up: $(STAMP) ## run Tidegate on this machine; ARGS="--port 8000 ..." passes opti
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/tidegate up $(ARGS)
 
 test: unit ## all tests but the slow set
-	$(PYTEST) tests --ignore=tests/unit $(addprefix --ignore=,$(ALONE)) -n 2 --dist loadfile $(ARGS)
-	$(PYTEST) $(ALONE) $(ARGS)
+	$(PYTEST) tests --ignore=tests/unit $(addprefix --ignore=,$(WHOLE)) -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) $(WHOLE) -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 slow: $(STAMP) ## the slow set: long soaks, chaos, thousands of generated inputs (an hour)
 	$(PY) -m pytest -m slow tests $(ARGS)
@@ -43,8 +44,9 @@ native: build ## the gateway's tests once more, over the compiled hot path
 	TIDEGATE_GATEWAY_NATIVE=required $(PYTEST) tests/unit/gateway tests/integration/gateway \
 		$(addprefix --ignore=,$(INTERPRETED)) -n 2 --dist loadfile $(ARGS)
 
-build: $(STAMP) ## compile the gateway's hot path, after its sources have changed
+build: $(STAMP) ## compile the hot paths of gateway and autoscaler, after sources have changed
 	@$(PY) -m gateway.build
+	@$(PY) -m autoscaler.build
 
 check: lint unit gate ## format, lint, types, import contracts, spelling, unit tests, coverage of core
 
@@ -63,7 +65,7 @@ docs: $(STAMP) ## write the pages that are made from the code: settings, command
 	$(PY) -m tests.docs.render
 
 clean: ## remove .venv and everything else that can be made again
-	rm -rf $(VENV) gateway/_native build dist demo-out .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) gateway/_native autoscaler/_native build dist demo-out .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,4 +1,4 @@
-"""Compiles the gateway's hot path while the package is built or installed, where that is possible.
+"""Compiles the hot paths while the package is built or installed, where that is possible.
 
 `TIDEGATE_PURE=1 pip install ...` leaves it out.
 """
@@ -10,22 +10,29 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class NativeGateway(BuildHookInterface[Any]):
-    """Adds `gateway/_native` to the wheel. Without a C compiler the wheel is pure Python."""
+class Native(BuildHookInterface[Any]):
+    """Adds `gateway/_native` and `autoscaler/_native` to the wheel.
+
+    Without a C compiler the wheel is pure Python.
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before a wheel (version `standard` or `editable`) is put together."""
         if self.target_name != "wheel" or os.environ.get("TIDEGATE_PURE"):
             return
         sys.path.insert(0, self.root)
-        from gateway.build import BuildError, build  # noqa: PLC0415 - the path is set now
+        import autoscaler.native  # noqa: PLC0415 - the path is set now
+        import gateway.native  # noqa: PLC0415
+        from controlplane.native_build import BuildError, build  # noqa: PLC0415
 
-        try:
-            build()
-        except BuildError as exc:
-            self.app.display_warning(f"the gateway stays interpreted (three times slower): {exc}")
-            return
-        if version == "standard":
-            build_data["artifacts"].append("gateway/_native/**")
-            build_data["pure_python"] = False
-            build_data["infer_tag"] = True
+        for native in (gateway.native, autoscaler.native):
+            try:
+                build(native.GROUP, native.PACKAGE)
+            except BuildError as exc:
+                name = native.GROUP.package
+                self.app.display_warning(f"the {name} stays interpreted (much slower): {exc}")
+                continue
+            if version == "standard":
+                build_data["artifacts"].append(f"{native.GROUP.package}/_native/**")
+                build_data["pure_python"] = False
+                build_data["infer_tag"] = True

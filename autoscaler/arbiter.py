@@ -71,6 +71,16 @@ class Arbiter:
         self._since: dict[str, dict[str, float]] = {}
         """When replicas got their places, by proton and replica."""
 
+    def renew(self, inventory: Inventory) -> None:
+        """There are other nodes or GPUs than before: all is shared out anew at the next settlement.
+
+        Once GPUs are shared out they always are, be there any left or not.
+        """
+        if inventory.has_gpus and not self._gpus:
+            self._gpus = True
+            self._needs.clear()
+        self._books.renew(inventory.nodes())
+
     def ask(
         self,
         proton: Proton,
@@ -88,6 +98,9 @@ class Arbiter:
         needs = self._needs_of(proton)
         if needs is None:
             return False
+        known = self._books.claims.get(proton.id)
+        if known is not None and known.needs != needs:
+            self._books.drop(proton.id)
         self._books.put(
             Claim(
                 id=proton.id,

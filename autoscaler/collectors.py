@@ -100,6 +100,9 @@ class Collector:
             StoreUnavailableError: Nothing has changed then.
         """
         reports = await self._store.collect_numbers()
+        for report in reports:  # each is tens of milliseconds where there are 10,000 protons
+            self.windows.take(report, now_s=self._clock())
+            await asyncio.sleep(0)
         now_s = self._clock()
         self.windows.observe(reports, now_s=now_s)
         self._streams = by_replica(reports)
@@ -122,11 +125,10 @@ class Collector:
             if PER_HOUR in {*scaling.watched, *(policy.metric for policy in scaling.policies)}
             and self._is_due(scaling.proton_id, now_s)
         ]
-        wall_s = self._wall()
-        found = await asyncio.gather(
-            *(self._store.hourly_buckets(proton_id, now_s=wall_s) for proton_id in due)
-        )
-        for proton_id, buckets in zip(due, found, strict=True):
+        if not due:
+            return
+        found = await self._store.hourly_buckets_of(due, now_s=self._wall())
+        for proton_id, buckets in found.items():
             self._hours[proton_id] = _Hour(read_at_s=now_s, starts_by_minute=buckets)
 
     def forget(self, known: Mapping[str, object]) -> None:
@@ -167,7 +169,9 @@ class Collector:
             ready=ready,
             pending=waits.total,
             waits=waits,
-            load=self.windows.view(proton.id, now_s=now_s, panic_s=wants.panic_s),
+            load=self.windows.view(
+                proton.id, now_s=now_s, panic_s=wants.panic_s, age_s=wall_s - proton.created_at
+            ),
             per_hour=hourly_rate(hour.starts_by_minute, at=wall_s, created_at=proton.created_at)
             if hour is not None
             else None,

@@ -50,9 +50,16 @@ def by_proton(replicas: Iterable[Replica]) -> Replicas:
     return found
 
 
-def looks(replicas: Iterable[Replica]) -> tuple[object, ...]:
-    """What of replicas matters to a decision."""
-    return tuple((replica.id, replica.phase, replica.message) for replica in replicas)
+def look_different(before: Sequence[Replica], now: Sequence[Replica]) -> bool:
+    """Whether anything about a proton's replicas has changed that matters to a decision."""
+    if len(before) != len(now):
+        return True
+    for old, new in zip(before, now, strict=True):
+        if old is not new and (
+            old.id != new.id or old.phase is not new.phase or old.message != new.message
+        ):
+            return True
+    return False
 
 
 def in_a_log(decision: Decision) -> dict[str, object]:

@@ -21,9 +21,11 @@ does not see.
             ids: [GPU-8f5c..., GPU-02d1...]   # as CUDA takes them; otherwise made up
 """
 
+import asyncio
 import importlib
 import logging
 import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,9 @@ from controlplane.model.sections import AutoscalerSettings
 
 HERE: Final = "localhost"
 """The node that this machine is."""
+
+LOOK_EVERY_S: Final = 30.0
+"""How often it is looked at again."""
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 
@@ -81,6 +86,14 @@ class Inventory:
         """Whether there are GPUs, be they known or not."""
         return self.gpus_missing or any(machine.gpus for machine in self.machines)
 
+    def lacks(self, other: "Inventory") -> bool:
+        """Whether anything of another one is not here."""
+        here = {machine.name: set(machine.gpus) for machine in self.machines}
+        return not all(
+            machine.name in here and here[machine.name].issuperset(machine.gpus)
+            for machine in other.machines
+        )
+
     def nodes(self) -> Nodes:
         """In the words of `core.capacity`: equal GPUs counted."""
         return Nodes([_node(machine) for machine in self.machines])
@@ -106,25 +119,32 @@ class Nvml(Protocol):
     def nvmlDeviceGetMigDeviceHandleByIndex(self, device: Any, index: int) -> Any: ...  # noqa: N802, D102, ANN401
 
 
-def inventory_of(settings: AutoscalerSettings) -> Inventory:
+def inventory_of(settings: AutoscalerSettings, *, again: bool = False) -> Inventory:
     """What replicas share: the nodes of `inventory_file`, or this machine. Blocks.
+
+    Args:
+        settings: Name the file.
+        again: Not for the first time: what is wrong with GPUs has been said.
 
     Raises:
         InventoryError: The file cannot be used.
     """
     if settings.inventory_file is not None:
         return read_inventory(Path(settings.inventory_file).expanduser())
-    return find_inventory()
+    return find_inventory(again=again)
 
 
-def find_inventory(nvml: Nvml | None = None, *, cgroups: Path = CGROUPS) -> Inventory:
+def find_inventory(
+    nvml: Nvml | None = None, *, cgroups: Path = CGROUPS, again: bool = False
+) -> Inventory:
     """Look at this machine. Blocks for as long as the driver takes.
 
     Args:
         nvml: NVIDIA's library; None: where it is installed.
         cgroups: This process's cgroup.
+        again: Not for the first time: what is wrong with GPUs has been said.
     """
-    found = find_gpus(nvml if nvml is not None else _installed_nvml())
+    found = find_gpus(nvml if nvml is not None else _installed_nvml(), again=again)
     machine = Machine(
         name=HERE,
         cpu=_cores(cgroups),
@@ -156,6 +176,40 @@ def read_inventory(path: Path) -> Inventory:
     return Inventory(machines=machines)
 
 
+async def changes_of(
+    known: Inventory, find: Callable[[], Inventory], *, every_s: float = LOOK_EVERY_S
+) -> AsyncIterator[Inventory]:
+    """Look again from time to time; yields what is another inventory than the last one, for ever.
+
+    What is gone counts as gone when it is at two looks in a row: drivers falter, and files are
+    written in two steps. A file that cannot be used changes nothing, and is told of once.
+
+    Args:
+        known: What was found last.
+        find: Looks; in a thread.
+        every_s: Between two looks.
+    """
+    missed: Inventory | None = None
+    told = ""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            found = await asyncio.to_thread(find)
+        except InventoryError as exc:
+            if str(exc) != told:
+                told = str(exc)
+                _log.warning("the inventory stays as it is", extra={"error": told})
+            continue
+        told = ""
+        if found == known or (found.lacks(known) and found != missed):
+            missed = found
+            continue
+        known, missed = found, None
+        gpus = sum(len(machine.gpus) for machine in found.machines)
+        _log.warning("other machines or GPUs", extra={"nodes": len(found.machines), "gpus": gpus})
+        yield found
+
+
 class FoundGpus(NamedTuple):
     """What NVML says."""
 
@@ -164,19 +218,25 @@ class FoundGpus(NamedTuple):
     """Whether it failed at some others: a GPU is lost, or they cannot be counted."""
 
 
-def find_gpus(nvml: Nvml | None) -> FoundGpus:
-    """All GPUs that NVML knows; none where it is not there or there is no driver."""
+def find_gpus(nvml: Nvml | None, *, again: bool = False) -> FoundGpus:
+    """All GPUs that NVML knows; none where it is not there or there is no driver.
+
+    Args:
+        nvml: NVIDIA's library; None: it is not installed.
+        again: Not for the first time: what is wrong has been said.
+    """
+    trouble = logging.DEBUG if again else logging.WARNING
     if nvml is None:
         return FoundGpus()
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as exc:
-        _log.info("no NVIDIA GPUs", extra={"nvml": str(exc)})
+        _log.log(min(trouble, logging.INFO), "no NVIDIA GPUs", extra={"nvml": str(exc)})
         return FoundGpus()
     try:
-        return _listed(nvml)
+        return _listed(nvml, trouble)
     except nvml.NVMLError as exc:
-        _log.warning("GPUs cannot be listed", extra={"nvml": str(exc)})
+        _log.log(trouble, "GPUs cannot be listed", extra={"nvml": str(exc)})
         return FoundGpus(missing=True)
     finally:
         with suppress(nvml.NVMLError):
@@ -250,14 +310,14 @@ def _installed_nvml() -> Nvml | None:
     return found
 
 
-def _listed(nvml: Nvml) -> FoundGpus:
+def _listed(nvml: Nvml, trouble: int) -> FoundGpus:
     gpus: list[Gpu] = []
     missing = False
 
     def leave_out(index: int, exc: Exception) -> None:
         nonlocal missing
         missing = True
-        _log.warning("a GPU is left out", extra={"index": index, "nvml": str(exc)})
+        _log.log(trouble, "a GPU is left out", extra={"index": index, "nvml": str(exc)})
 
     for index in range(nvml.nvmlDeviceGetCount()):
         try:

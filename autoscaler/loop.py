@@ -8,6 +8,8 @@
     the reconciler changed something  decide on the protons whose replicas look different
 
 Between looking at a proton and planning for it there is no await, so ticks and news may overlap.
+Who asks for what there is not enough of waits for the end of the round, or for the next news: then
+capacity is shared out once for all of them, and who has changed meanwhile is decided upon anew.
 What a decision leaves to be written is written by `ScaleWriter`: a slow store delays what others
 see, never a start. A store that is away stops decisions (nothing shrinks, nothing new is asked
 for), while the reconciler keeps running what runs.
@@ -20,7 +22,7 @@ from typing import Final
 
 from autoscaler.arbiter import Arbiter, Verdict
 from autoscaler.collectors import Collector
-from autoscaler.controls import Control, Decided, Replicas, by_proton, in_a_log, looks
+from autoscaler.controls import Control, Decided, Replicas, by_proton, in_a_log, look_different
 from autoscaler.core.basis import Basis
 from autoscaler.core.observation import scaling_of
 from autoscaler.forecasts import Forecasts
@@ -29,8 +31,10 @@ from autoscaler.leadership import Leadership
 from autoscaler.news import News
 from autoscaler.reconcilers.base import Reconciler
 from autoscaler.scales import Finding, ScaleBook
+from autoscaler.settlement import Settlement
 from autoscaler.shadows import Shadows
 from autoscaler.telemetry import Telemetry
+from autoscaler.trials import Trials
 from autoscaler.version import code_version
 from autoscaler.writer import ScaleWriter
 from controlplane.model.decisions import Decision, Reason
@@ -100,14 +104,24 @@ class DecisionLoop:
         self._clock = clock
         self._collector = Collector(store, reconciler, settings, clock=clock, wall=wall)
         self._forecasts = Forecasts(store, clock=clock, wall=wall)
-        self._shadows = Shadows(self._collector, self._forecasts, settings, new_id=new_id)
+        self._shadows = Shadows(
+            self._collector,
+            self._forecasts,
+            settings,
+            new_id=new_id,
+            trials=Trials(telemetry.trial_failed),
+        )
         self._book = ScaleBook(
             decision_history=settings.decision_history, new_id=new_id, code=code_version()
         )
         self._wall = wall
         self._arbiter = Arbiter(inventory, settings)
-        self._asking: dict[str, Decided] = {}
-        """Decisions of this moment that wait for their share of what there is, by proton."""
+        self._settlement = Settlement(
+            self._arbiter,
+            act=self._act,
+            known=lambda proton_id: mirror.get(Proton, proton_id),
+            later=news.decide_on,
+        )
         self._controls: dict[str, Control] = {}
         self._going: dict[str, str] = {}
         """Protons that are gone, but whose replicas are not; by id, with the workload's id."""
@@ -115,6 +129,10 @@ class DecisionLoop:
         self.writer = ScaleWriter(store, leadership, self._book)
         self.ticked_at_s: float | None = None
         """When the last whole round ended; None before the first."""
+
+    def renew(self, inventory: Inventory) -> None:
+        """Replicas share something else from now on."""
+        self._arbiter.renew(inventory)
 
     async def run(self) -> None:
         """Decide until cancelled."""
@@ -162,6 +180,8 @@ class DecisionLoop:
                     news.replicas_changed = False
                     due |= self._look_different(replicas)
                 now_s = self._clock()
+                if due and self._settlement.awaited:
+                    self._settle(replicas, now_s)  # of a round under way: none is passed over
                 for proton_id in due:
                     self._decide(proton_id, replicas, now_s)
                 self._settle(replicas, now_s)
@@ -194,7 +214,7 @@ class DecisionLoop:
         try:
             await self._collector.collect()
             await self._collector.refresh_hours(c.scaling for c in self._controls.values())
-            await self._forecasts.refresh(c.scaling for c in self._controls.values())
+            await self._forecasts.refresh(self._controls.values())
         except StoreError as exc:
             self._telemetry.collect_errors.inc()
             logger.debug("cannot collect", extra={"error": str(exc)})
@@ -226,7 +246,6 @@ class DecisionLoop:
             if not self._is_settled(proton_id, replicas, now_s):
                 self._decide(proton_id, replicas, now_s)
             if self._clock() - now_s > SLICE_S:
-                self._settle(replicas, now_s)
                 await asyncio.sleep(0)
                 now_s = self._clock()
                 if seen != self._news.replica_changes:
@@ -291,47 +310,26 @@ class DecisionLoop:
         control.settled = (now_s, known) if rests and not replicas and failure is None else None
         decided = Decided(proton, decision, basis, control.state, replicas, failure, heard_at_s)
         bounded = control.scaling.within(observation.scheduled)
-        if self._arbiter.ask(proton, bounded, decision, replicas, now_s=now_s):
-            self._asking[proton.id] = decided
-        else:
+        if not self._settlement.ask(decided, bounded, now_s):
             self._act(decided, now_s)
 
     def _shadow(
         self, proton: Proton, basis: Basis, decision: Decision, cold_starts_s: Sequence[float]
     ) -> None:
-        try:
-            entries = self._shadows.step(
-                proton,
-                basis.scaling,
-                basis.observation,
-                decision,
-                cold_starts_s=cold_starts_s,
-                now_s=basis.now_s,
-            )
-        except Exception:  # what is only tried out must not stop what acts
-            logger.exception("cannot shadow", extra={"proton_id": proton.id})
-            return
+        entries = self._shadows.step(
+            proton,
+            basis.scaling,
+            basis.observation,
+            decision,
+            cold_starts_s=cold_starts_s,
+            now_s=basis.now_s,
+        )
         for entry in entries:
             self._book.append(proton.id, entry)
             self.writer.notify()
 
     def _settle(self, replicas: Replicas, now_s: float) -> None:
-        """Share out capacity among those who have just asked, and act; nothing is awaited."""
-        try:
-            changed = self._arbiter.settle(now_s=now_s)
-        except Exception:
-            logger.exception("cannot share out capacity")  # everybody keeps what they have
-            changed = set()
-        for proton_id in changed - self._asking.keys():
-            self._decide(proton_id, replicas, now_s)  # others' wishes have changed its share
-        asking, self._asking = self._asking, {}
-        for proton_id, decided in asking.items():
-            try:
-                verdict = self._arbiter.verdict(proton_id, decided.decision, now_s=now_s)
-                decided.decision = verdict.decision
-                self._act(decided, now_s, verdict)
-            except Exception:
-                logger.exception("cannot act", extra={"proton_id": proton_id})
+        self._settlement.settle(lambda proton_id: self._decide(proton_id, replicas, now_s), now_s)
 
     def _act(self, decided: Decided, now_s: float, verdict: Verdict | None = None) -> None:
         """Have a decision carried out, and tell of it."""
@@ -396,5 +394,5 @@ class DecisionLoop:
             proton_id
             for proton_id in {*replicas, *self._controls, *self._going}
             if proton_id not in self._controls
-            or looks(self._controls[proton_id].replicas) != looks(replicas.get(proton_id, ()))
+            or look_different(self._controls[proton_id].replicas, replicas.get(proton_id, ()))
         }

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Final, TypeVar
 
 from autoscaler.errors import LeadershipLostError
-from autoscaler.inventory import NO_MACHINES, Inventory
+from autoscaler.inventory import LOOK_EVERY_S, NO_MACHINES, Inventory, changes_of
 from autoscaler.leadership import Leadership
 from autoscaler.loop import DecisionLoop
 from autoscaler.news import News
@@ -61,6 +61,8 @@ class Autoscaler:
         clock: Callable[[], float],
         wall: Callable[[], float],
         inventory: Inventory = NO_MACHINES,
+        find_inventory: Callable[[], Inventory] | None = None,
+        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         """Prepare; `run` does everything.
 
@@ -74,8 +76,12 @@ class Autoscaler:
             clock: Monotonic seconds, the event loop's.
             wall: Epoch seconds.
             inventory: What replicas share.
+            find_inventory: Looks at it again, blocking; None: it never changes.
+            look_every_s: How often.
         """
         self._inventory = inventory
+        self._find_inventory = find_inventory
+        self._look_every_s = look_every_s
         self._store = store
         self._settings = settings
         self._make_reconciler = make_reconciler
@@ -161,10 +167,7 @@ class Autoscaler:
         )
         keeper = asyncio.create_task(self._leadership.keep(), name="lease")
         deciding = asyncio.create_task(loop.run(), name="decisions")
-        telling = asyncio.create_task(
-            tell_nodes(self._leadership, self._inventory, lambda: self._mirror.all(Node)),
-            name="nodes",
-        )
+        telling = asyncio.create_task(self._follow_inventory(loop, reconciler), name="nodes")
         self._loop = loop
         self._telemetry.leading.set(1)
         try:
@@ -189,6 +192,18 @@ class Autoscaler:
                 keeper.result()
             except LeadershipLostError as exc:
                 logger.warning("not leading any more", extra={"error": str(exc)})
+
+    async def _follow_inventory(self, loop: DecisionLoop, reconciler: Reconciler) -> None:
+        """Tell of the nodes that there are, now and whenever there are others."""
+        await tell_nodes(self._leadership, self._inventory, lambda: self._mirror.all(Node))
+        if self._find_inventory is None:
+            return
+        looking = changes_of(self._inventory, self._find_inventory, every_s=self._look_every_s)
+        async for inventory in looking:
+            self._inventory = inventory
+            reconciler.renew(inventory)
+            loop.renew(inventory)
+            await tell_nodes(self._leadership, inventory, lambda: self._mirror.all(Node))
 
     async def _until_over(self, keeper: asyncio.Task[None], deciding: asyncio.Task[None]) -> None:
         stopping = asyncio.create_task(self._stopping.wait())

@@ -101,6 +101,7 @@ class ProtonMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """As Prometheus' client wants it."""
+        # A thread writes the page while decisions fall: the items are taken in one go.
         shown = sorted(
             self._protons.items(),
             key=lambda item: (-item[1].ready - item[1].wanted, item[0]),

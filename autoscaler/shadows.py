@@ -7,9 +7,10 @@ each of them sees, and when its journal gets an entry.
     -----------  ---------------------  -------------------------------
     shadow       without the forecast   with it: what it would have done
     act          with it                without: what it is worth
+
+What fails in any of this ends in it: see `trials`.
 """
 
-import logging
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -22,12 +23,11 @@ from autoscaler.core.observation import Observation, Scaling, shadow_scaling_of
 from autoscaler.core.schedules import lead_of
 from autoscaler.core.shadow import Now, ShadowState, begin, need_of, step
 from autoscaler.forecasts import Forecasts
+from autoscaler.trials import Trials
 from controlplane.model.decisions import Decision
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.shadows import ShadowEntry, ShadowKind, journal_name
 from controlplane.model.workloads import Proton
-
-logger = logging.getLogger(__name__)
 
 ENTRY_EVERY_S: Final = 60.0
 KEPT: Final = 1500
@@ -69,6 +69,7 @@ class Shadows:
         settings: AutoscalerSettings,
         *,
         new_id: Callable[[], str],
+        trials: Trials,
     ) -> None:
         """Begin without any.
 
@@ -77,7 +78,9 @@ class Shadows:
             forecasts: Know what is expected.
             settings: The platform's.
             new_id: Makes 24-hex ids.
+            trials: What fails here ends there.
         """
+        self._trials = trials
         self._collector = collector
         self._forecasts = forecasts
         self._settings = settings
@@ -102,11 +105,9 @@ class Shadows:
         """
         if not scaling.forecast:
             return observation
-        try:
+        found = None
+        with self._trials.alone(ShadowKind.FORECAST, scaling.proton_id):
             found = self._forecasts.expected(scaling, observation, cold_starts_s)
-        except Exception:  # what may come must not stop what is
-            logger.exception("cannot forecast", extra={"proton_id": scaling.proton_id})
-            found = None
         if found is None:
             self._expected.pop(scaling.proton_id, None)
             return observation
@@ -137,18 +138,20 @@ class Shadows:
         """
         start_s = lead_of(cold_starts_s, guess_s=self._settings.schedule_lead_s)
         real = _Real(scaling, observation, decision, start_s, now_s)
-        entries = []
+        entries: list[Entry] = []
         policy = self._policy(proton)
         if policy is not None:
-            scheduled = (
-                self._collector.scheduled(policy, observation.at) if policy.schedules else None
-            )
-            own = msgspec.structs.replace(observation, scheduled=scheduled, expected=None)
-            entries += self._stepped(ShadowKind.POLICY, policy, own, real)
+            with self._trials.alone(ShadowKind.POLICY, proton.id):
+                scheduled = (
+                    self._collector.scheduled(policy, observation.at) if policy.schedules else None
+                )
+                own = msgspec.structs.replace(observation, scheduled=scheduled, expected=None)
+                entries += self._stepped(ShadowKind.POLICY, policy, own, real)
         if scaling.forecast:
-            expected = self._expected.get(proton.id) if scaling.forecast != ACT else None
-            own = msgspec.structs.replace(observation, expected=expected)
-            entries += self._stepped(ShadowKind.FORECAST, scaling, own, real)
+            with self._trials.alone(ShadowKind.FORECAST, proton.id):
+                expected = self._expected.get(proton.id) if scaling.forecast != ACT else None
+                own = msgspec.structs.replace(observation, expected=expected)
+                entries += self._stepped(ShadowKind.FORECAST, scaling, own, real)
         return entries
 
     def retain(self, proton_ids: Container[str]) -> None:
@@ -163,7 +166,10 @@ class Shadows:
     def _policy(self, proton: Proton) -> Scaling | None:
         known = self._policies.get(proton.id)
         if known is None or known[0] is not proton:
-            known = self._policies[proton.id] = (proton, shadow_scaling_of(proton, self._settings))
+            scaling = None
+            with self._trials.alone(ShadowKind.POLICY, proton.id):
+                scaling = shadow_scaling_of(proton, self._settings)
+            known = self._policies[proton.id] = (proton, scaling)
         return known[1]
 
     def _stepped(

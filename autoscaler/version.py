@@ -15,7 +15,7 @@ def code_version() -> str:
     Two processes with the same answer make the same decision from the same basis, bit for bit.
     """
     digest = hashlib.sha256()
-    for path in sorted(Path(core.__path__[0]).glob("*.py")):
+    for path in sorted(Path(str(core.__file__)).parent.glob("*.py")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return f"{version('tidegate')}+core.{digest.hexdigest()[:12]}"

@@ -14,6 +14,12 @@ if os.environ.get("TIDEGATE_GATEWAY_NATIVE") == "required":
     if not native.activate():
         raise RuntimeError("nothing is compiled from these sources: python -m gateway.build")
 
+if os.environ.get("TIDEGATE_AUTOSCALER_NATIVE") == "required":
+    from autoscaler import native as autoscaler_native
+
+    if not autoscaler_native.activate():
+        raise RuntimeError("nothing is compiled from these sources: python -m autoscaler.build")
+
 from tests.fakes.valkey import store, store_url, valkey_server
 
 __all__ = ["store", "store_url", "valkey_server"]

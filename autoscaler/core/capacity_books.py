@@ -32,6 +32,7 @@ class Books:
         self._touched: set[str] = set()
         self._gone: set[str] = set()
         self._again_s: float | None = None
+        self._renewed = False
         self._later, self._now = Room(nodes), Room(nodes)
         self._promised: dict[str, tuple[Bin, ...]] = {}
         self._taken: dict[str, tuple[Bin, ...]] = {}
@@ -40,6 +41,11 @@ class Books:
     def claims(self) -> Mapping[str, Claim]:
         """What everybody asks for, by id."""
         return self._claims
+
+    def renew(self, nodes: Nodes) -> None:
+        """There are other nodes; the next settlement is the first that knows of them."""
+        self.nodes = nodes
+        self._renewed = True
 
     def put(self, claim: Claim) -> None:
         """Somebody asks for something, or has other replicas than before.
@@ -78,11 +84,13 @@ class Books:
             Whose outcome is another one now.
         """
         due = self._again_s is not None and now_s >= self._again_s
-        if not (self._touched or due or (self._gone and self._refused)):
+        if not (self._touched or due or self._renewed or (self._gone and self._refused)):
             return set()
         changed: set[str] = set()
-        if due or self._refused or not self._serve(self._touched, changed, now_s):
+        anew = due or self._renewed or bool(self._refused)
+        if anew or not self._serve(self._touched, changed, now_s):
             self._arbitrate(changed, now_s)
+            self._renewed = False
         # Only now: what a fault has kept from being settled is settled the next time.
         self._touched.clear()
         self._gone.clear()

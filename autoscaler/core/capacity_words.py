@@ -17,6 +17,7 @@ _WHY: Final[Mapping[Refusal, str]] = {
     Refusal.DRAINING: "others give way to it and finish their requests first",
     Refusal.MIN_RUN: "replicas behind it in line have it, but not for long enough to give way",
     Refusal.GAVE_WAY: "it gave way a moment ago and pauses before it grows again",
+    Refusal.UNSETTLED: "what there is has not been shared out since it asked",
 }
 
 
@@ -53,6 +54,8 @@ def grant_of(
 ) -> Grant | None:
     """The record of a refusal; None: everything was granted.
 
+    Whoever may run fewer than decided gets one, even if the settlement was about another wish.
+
     Args:
         decision: What it is about.
         outcome: What arbitration said.
@@ -60,11 +63,11 @@ def grant_of(
         claims: Everybody's, by id, for names.
         epoch: From the clock of arbitration to epoch seconds.
     """
-    refusal = outcome.refusal
-    if refusal is None or outcome.granted >= claim.wanted:
+    if outcome.granted >= decision.replicas:
         return None
+    refusal = outcome.refusal or Refusal.UNSETTLED
     past = outcome.past
-    since_s = past.refused_s if past.refused_s is not None else 0.0
+    since = epoch(past.refused_s) if past.refused_s is not None else decision.at
     to = claims.get(past.gave_way_to) if past.gave_way_to is not None else None
     holders = tuple(
         Holder(
@@ -78,9 +81,11 @@ def grant_of(
         if held.claim_id in claims
     )
     note = (
-        f"{outcome.granted} of {claim.wanted} have room for {needed(claim.needs)} each: "
-        f"{_WHY[refusal]}; {outcome.position}. of {outcome.line} in line as {claim.importance}"
+        f"{outcome.granted} of {decision.replicas} have room for {needed(claim.needs)} each: "
+        f"{_WHY[refusal]}"
     )
+    if outcome.position:
+        note += f"; {outcome.position}. of {outcome.line} in line as {claim.importance}"
     if holders and refusal is not Refusal.NO_NODE:
         note += "; held by " + ", ".join(map(_holder, holders))
     return Grant(
@@ -88,7 +93,7 @@ def grant_of(
         refusal=refusal,
         position=outcome.position,
         line=outcome.line,
-        since=epoch(since_s),
+        since=since,
         until=None if outcome.until_s is None else epoch(outcome.until_s),
         holders=holders,
         gave_way_to=to.workload_id if to is not None else None,

@@ -9,49 +9,18 @@ panic       begins when the short window wants `panic_threshold` times     Knati
             the ready replicas, or when requests wait and more is wanted   second cause is
             than asked for; ends a stable window after its last cause;     ours
             meanwhile the count only rises
-down delay  the highest wish of the last `scale_down_delay_s` counts       Knative, HPA
+down delay  the highest wish of the last `scale_down_delay_s` counts, as   Knative, HPA
+            far as the down rate let it fall: so the rate is one per delay
 noise       one replica less is noise while the present count was wanted   ours
             within `stabilization_window_s`: a mean that trembles about a
             multiple of the target would add and take away the same
             replica for ever; the last replica is a matter of `idle`
 """
 
-import msgspec
-
-from autoscaler.core.notes import Note
-from autoscaler.core.rates import Counts, limited, remembered
+from autoscaler.core.rates import limited, remembered
+from autoscaler.core.steps import Burst, Damped, DampingState, Wishes
 from controlplane.model.decisions import Reason
 from controlplane.model.sections import AutoscalerSettings
-
-Wishes = tuple[tuple[float, int], ...]
-"""When, and what was wished, oldest first."""
-
-
-class DampingState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What damping remembers between decisions. Times are the caller's monotonic clock."""
-
-    panic_at_s: float | None = None
-    """When panic was last caused; None outside panic."""
-    peak: int = 0
-    """The highest count of this panic."""
-    needed_at_s: float | None = None
-    """When the count that is asked for was last wanted; None: long ago."""
-    wishes: Wishes = ()
-    """Recent wishes, falling: a wish is dropped when a later one is at least as high."""
-    lows: Wishes = ()
-    """Recent wishes, rising: a wish is dropped when a later one is at least as low."""
-    counts: Counts = ()
-    """Recent counts, for the limits in replicas."""
-
-
-class Damped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A wish after damping."""
-
-    replicas: int
-    reason: Reason
-    note: Note
-    hold_s: float = 0.0
-    """For how long the count cannot fall now (panic, delay, noise); 0: it can."""
 
 
 def damp(
@@ -86,12 +55,13 @@ def damp(
         if highest > proven:
             early = (highest, lows[0])
         stable, short = min(stable, proven), min(short, proven)
-    caused = short / max(1, ready) >= settings.panic_threshold or (waiting and short > current)
-    panic_at_s, peak = state.panic_at_s, state.peak
-    if caused:
-        panic_at_s = now_s
+    panic_at_s, burst, peak = state.panic_at_s, state.burst, state.peak
+    if waiting and short > current:
+        panic_at_s, burst = now_s, Burst.WAITING
+    elif short / max(1, ready) >= settings.panic_threshold:
+        panic_at_s, burst = now_s, Burst.SHORT
     elif panic_at_s is not None and panic_at_s + settings.stable_window_s < now_s:
-        panic_at_s, peak = None, 0
+        panic_at_s, burst, peak = None, None, 0
 
     wish = stable if panic_at_s is None else max(stable, short)
     counts = remembered(state.counts, current=current, settings=settings, now_s=now_s)
@@ -101,7 +71,8 @@ def damp(
     damped = Damped(replicas=replicas, reason=reason, note=note)
     if panic_at_s is not None:
         peak = max(peak, damped.replicas, current)
-        damped = _panicked(damped, peak, panic_at_s + settings.stable_window_s - now_s)
+        why = _why(burst, now_s - panic_at_s, short, ready)
+        damped = _panicked(damped, peak, panic_at_s + settings.stable_window_s - now_s, why)
     wishes = _highest(state.wishes, damped.replicas, settings.scale_down_delay_s, now_s)
     damped = _delayed(damped, wishes, settings.scale_down_delay_s, now_s)
     if early is not None and damped.reason is Reason.ON_TARGET:
@@ -110,6 +81,7 @@ def damp(
     damped, needed_at_s = _without_noise(damped, current, needed_at_s, settings, now_s)
     return damped, DampingState(
         panic_at_s=panic_at_s,
+        burst=burst,
         peak=peak,
         wishes=wishes,
         needed_at_s=needed_at_s,
@@ -133,20 +105,32 @@ def woken(count: int, *, settings: AutoscalerSettings, now_s: float) -> DampingS
     Waking for several at once is a burst: they would be taken away as soon as they are ready,
     because the mean of the long window knows nothing of it yet.
     """
-    burst = count >= settings.panic_threshold
+    burst = Burst.WOKEN if count >= settings.panic_threshold else None
     return DampingState(
-        panic_at_s=now_s if burst else None,
+        panic_at_s=now_s if burst is not None else None,
+        burst=burst,
         peak=count,
         needed_at_s=now_s,
         lows=((now_s, count),) if settings.scale_up_delay_s > 0 else (),
     )
 
 
-def _panicked(damped: Damped, peak: int, hold_s: float) -> Damped:
+def _why(burst: Burst | None, ago_s: float, short: int, ready: int) -> tuple[object, ...]:
+    if burst is Burst.WAITING:
+        return ("requests waited %.0f s ago", ago_s) if ago_s else ("requests wait",)
+    if burst is Burst.WOKEN:
+        return ("woken for several at once %.0f s ago", ago_s)
+    if ago_s:
+        return ("the short window told so %.0f s ago", ago_s)
+    return ("the short window wants %d, %d ready", short, ready)
+
+
+def _panicked(damped: Damped, peak: int, hold_s: float, why: tuple[object, ...]) -> Damped:
     reason, note = damped.reason, damped.note
     if reason is not Reason.SCALE_UP_LIMITED or peak > damped.replicas:
         reason = Reason.PANIC
-        note = ("%d wanted in a burst, never down before it is over: %d", damped.replicas, peak)
+        template = f"%d wanted, a burst ({why[0]}): never down before it is over: %d"
+        note = (template, damped.replicas, *why[1:], peak)
     return Damped(replicas=peak, reason=reason, note=note, hold_s=hold_s)
 
 

@@ -1,11 +1,17 @@
-"""What would change a decision, in words. The whole record: `controlplane.model.explain`."""
+"""What would change a decision, in words. The whole record: `controlplane.model.explain`.
+
+29 in flight for 3 replicas of 10    2 more in flight -> 4; 9 fewer in flight -> 2
+CPU at 61 %, target 70 %             CPU above 77% (now 61%) -> 4; CPU below 46.7% (now 61%) -> 2
+both                                 2 more in flight or CPU above 77% (now 61%) -> 4; ...
+"""
 
 import math
 
 from autoscaler.core import streams
-from autoscaler.core.idle import Idleness, Zero
 from autoscaler.core.observation import Observation, Scaling
 from autoscaler.core.replica_waits import in_words
+from autoscaler.core.steps import Idleness, Zero
+from autoscaler.core.what_if import unknown, ways_down, ways_up
 
 
 def next_change(
@@ -31,6 +37,8 @@ def next_change(
     if replicas > floor:
         parts.append(_down(scaling, observation, replicas, hold_s))
         parts.append(_to_zero(observation, idleness))
+    elif replicas:
+        parts.append(f"no lower than {floor}")
     if observation.scheduled is not None:
         parts.append(observation.scheduled.following)
     if replicas > floor and (held := streams.in_words(observation.streams)):
@@ -47,21 +55,23 @@ def _up(scaling: Scaling, seen: Observation, replicas: int) -> str:
         return f"at the maximum of {scaling.max_replicas}"
     if replicas == 0:
         return "1 request -> 1"
-    if seen.load is None:
-        return ""
-    more = [math.floor(replicas * t - seen.load.load) + 1 for t in scaling.load_targets()]
-    return f"{min(more)} more in flight -> {replicas + 1}" if more and min(more) > 0 else ""
+    counts: dict[int, list[str]] = {}
+    for way, count in ways_up(scaling, seen, replicas):
+        counts.setdefault(min(count, scaling.max_replicas), []).append(way)
+    return "; ".join(f"{' or '.join(ways)} -> {count}" for count, ways in sorted(counts.items()))
 
 
 def _down(scaling: Scaling, seen: Observation, replicas: int, hold_s: float) -> str:
-    if seen.load is None or seen.load.coverage_ratio < 1:
+    if scaling.load_targets() and (seen.load is None or seen.load.coverage_ratio < 1):
         return "no lower before all gateway workers have reported for a whole window"
+    if blind := unknown(scaling, seen):
+        return (
+            f"no lower while {' and '.join(blind)} {'is' if len(blind) == 1 else 'are'} not known"
+        )
     if hold_s > 0:
         return f"no lower for {math.ceil(hold_s)} s"
-    fewer = [math.ceil(seen.load.load - (replicas - 1) * t) for t in scaling.load_targets()]
-    if replicas > 1 and fewer and max(fewer) > 0:
-        return f"{max(fewer)} fewer in flight -> {replicas - 1}"
-    return ""
+    ways = ways_down(scaling, seen, replicas) if replicas > 1 else []
+    return f"{' and '.join(ways)} -> {replicas - 1}" if ways else ""
 
 
 def _to_zero(seen: Observation, idleness: Idleness) -> str:

@@ -12,6 +12,10 @@ The horizon is the proton's own learned cold-start time. An expectation for an h
 one horizon before it, and ends `GRACE_S` after its begin: by then what comes has come, or will not,
 and the other policies know better. So a forecast that is wrong costs minutes, not hours.
 
+The hours are the whole workload's, and of them a proton expects the share that is its: as much as
+its weight has of the weights of all protons of the workload. So in a replacement nothing is
+expected twice. The minutes are its own.
+
 Times are UTC: where clocks change, the season is off by an hour until two thirds of the days agree.
 A forecast is only a floor, never a reason to shrink.
 
@@ -56,7 +60,12 @@ class Past(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     since_hour: int | None = None
     """The first hour that is known about; None: no hour is."""
     minutes: Sequence[float] = ()
-    """Mean load of the last whole minutes, oldest first."""
+    """Mean load of the last whole minutes, oldest first; the proton's own."""
+    share: float = 1.0
+    """What part of the load of `hours` is the proton's, 0 to 1."""
+
+
+NO_PAST: Final = Past()
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -73,7 +82,7 @@ def expected(
     """What will be needed by the time that a replica started now is ready; None: nothing known.
 
     Args:
-        past: The load so far, of the whole workload.
+        past: The load so far.
         targets: Requests in flight per replica, of the policies about them. Without any, nothing
             is said.
         at: Now, epoch seconds.
@@ -93,6 +102,53 @@ def expected(
     return Expected(replicas=replicas, load=load, note=note) if replicas > 0 else None
 
 
+def holds_until(*, at: float, horizon_s: float) -> float:
+    """When what is expected may change although the past, targets and horizon are the same.
+
+    Args:
+        at: A moment, epoch seconds.
+        horizon_s: How long a replica takes to become ready.
+
+    Returns:
+        Epoch seconds: when another hour begins to count, or the present one ends to.
+    """
+    hour = int(at // HOUR_S)
+    moments = [
+        hour * HOUR_S + GRACE_S,
+        (hour + 1) * HOUR_S,
+        (int((at + horizon_s) // HOUR_S) + 1) * HOUR_S - horizon_s,
+    ]
+    return min(moment for moment in moments if moment > at)
+
+
+class Outlook:
+    """What one proton expects, worked out anew only when it can be something else.
+
+    It is asked for at every decision, and changes with the past, about once a minute.
+    """
+
+    __slots__ = ("_asked", "_found", "_past", "_since", "_until")
+
+    def __init__(self) -> None:
+        """Begin with nothing worked out."""
+        self._past: Past | None = None
+        self._asked: tuple[Sequence[float], float] = ((), 0.0)
+        self._found: Expected | None = None
+        self._since = self._until = 0.0
+
+    def expected(
+        self, past: Past, targets: Sequence[float], *, at: float, horizon_s: float
+    ) -> Expected | None:
+        """As `expected`; of a past that is the same object nothing has changed."""
+        asked = (targets, horizon_s)
+        same = past is self._past and asked == self._asked
+        if not same or not self._since <= at < self._until:
+            self._found = expected(past, targets, at=at, horizon_s=horizon_s)
+            self._past, self._asked = past, asked
+            self._since, self._until = at, holds_until(at=at, horizon_s=horizon_s)
+        return self._found
+
+
 def _season(past: Past, hour: int) -> tuple[float, str] | None:
     if past.since_hour is None:
         return None
@@ -106,9 +162,11 @@ def _season(past: Past, hour: int) -> tuple[float, str] | None:
         return None
     days.sort()
     index = len(days) // 3
-    load = days[index]
+    load = days[index] * past.share
     when = f"{hour % _HOURS_PER_DAY:02d}:00 UTC"
-    return load, f"{load:.3g} expected at {when}, as on {len(days) - index} of {len(days)} days"
+    part = "" if past.share >= 1 else f" ({past.share:.3g} of the workload's {days[index]:.3g})"
+    seen = f"as on {len(days) - index} of {len(days)} days"
+    return load, f"{load:.3g} expected at {when}{part}, {seen}"
 
 
 def _weekend(hour: int) -> bool:

@@ -12,31 +12,7 @@
 move, over all known workers; a proton without that proof keeps at least one replica.
 """
 
-from enum import Enum
-
-import msgspec
-
-from autoscaler.core.windows import LoadView
-
-
-class Zero(Enum):
-    """What zero means for a proton now."""
-
-    STAY = "stay"
-    WAKE = "wake"
-    KEEP = "keep"
-    """At least one replica, since the cooldown has not run out or there is load."""
-    GO = "go"
-    FORBIDDEN = "forbidden"
-    """Bounds or policies do not allow it."""
-
-
-class Idleness(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What about zero, and how long until it may be."""
-
-    zero: Zero
-    remaining_s: float | None = None
-    """Seconds until the count may go to zero if nothing comes; None: unknown or never."""
+from autoscaler.core.steps import Idleness, LoadView, Zero
 
 
 def idleness(
@@ -58,7 +34,7 @@ def idleness(
         cooldown_s: Zero load for this long leads to zero.
         doubtful: The numbers are not good enough: see `quality`.
     """
-    busy = woken or (load is not None and load.load > 0)
+    busy = woken or (load is not None and load.in_flight + load.queued > 0)
     if current == 0:
         return Idleness(zero=Zero.WAKE if busy else Zero.STAY)
     if not allowed:

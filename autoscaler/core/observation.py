@@ -4,13 +4,12 @@ import dataclasses
 
 import msgspec
 
-from autoscaler.core.damping import DampingState
 from autoscaler.core.forecast import Expected
 from autoscaler.core.policy import CONCURRENCY, IN_FLIGHT
 from autoscaler.core.replica_waits import NOTHING_WAITS, Waits
 from autoscaler.core.schedules import Scheduled
+from autoscaler.core.steps import DampingState, LoadView
 from autoscaler.core.streams import NO_STREAMS
-from autoscaler.core.windows import LoadView
 from controlplane.model.behavior import Behavior, Schedule
 from controlplane.model.reports import OpenStreams
 from controlplane.model.sections import AutoscalerSettings

@@ -21,9 +21,9 @@ rise but not fall: silence is not idleness.
 from collections.abc import Sequence
 from typing import Final
 
-from autoscaler.core.damping import DampingState, activated, damp, woken
+from autoscaler.core.damping import activated, damp, woken
 from autoscaler.core.explain import next_change
-from autoscaler.core.idle import Idleness, Zero, idleness
+from autoscaler.core.idle import idleness
 from autoscaler.core.notes import Note, said
 from autoscaler.core.observation import DecisionState, Observation, Scaling
 from autoscaler.core.policy import (
@@ -39,6 +39,7 @@ from autoscaler.core.policy import (
 from autoscaler.core.quality import doubt
 from autoscaler.core.replica_waits import in_numbers
 from autoscaler.core.scraped import scraped_wish
+from autoscaler.core.steps import DampingState, Idleness, Zero
 from controlplane.model.decisions import Decision, Reason, Step
 from controlplane.model.workloads import ScalingPolicy
 
@@ -70,8 +71,11 @@ def decide(
         The decision, without an id (whoever keeps it gives it one), and the state for the next.
     """
     if state is None:
-        state = DecisionState(wanted=observation.ready + observation.pending)
-    scaling = scaling.within(observation.scheduled)
+        wanted = observation.ready + observation.pending
+        damping = DampingState(wishes=((now_s, wanted),))
+        state = DecisionState(wanted=wanted, damping=damping)
+    if observation.scheduled is not None:
+        scaling = scaling.within(observation.scheduled)
     if scaling.stopped:
         count, reason, note = 0, Reason.STOPPED, "its owner stopped it"
     elif observation.given_up is not None:

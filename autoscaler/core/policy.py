@@ -31,10 +31,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from autoscaler.core.notes import Note
-from autoscaler.core.windows import LoadView
+from autoscaler.core.steps import LoadView
 
 CONCURRENCY: Final = "httpRequestsConcurrency"
 IN_FLIGHT: Final = "httpRequestsInFlight"
@@ -58,10 +56,10 @@ MIN_HOUR_COVERAGE_S: Final = 300.0
 """A proton's hour is extrapolated from at least this long, or its first request would count as
 hundreds."""
 
-_LEAST_GOAL: Final = 1e-9
+LEAST_GOAL: Final = 1e-9
 """Metrics of replicas have units of their own, which may be tiny; zero is none."""
 
-_NOISE: Final = 0.0005
+NOISE: Final = 0.0005
 """Less of a replica than this is noise of the clocks, not load."""
 
 SHORT_NOISE_RATIO: Final = 0.1
@@ -72,16 +70,21 @@ _HOUR_S: Final = 3600.0
 _MINUTE_S: Final = 60.0
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Wish:
     """What one policy wishes."""
 
-    metric: str
-    stable: int | None
-    """Replicas in the long run; None: no data, so no opinion."""
-    panic: int | None = None
-    """Replicas to be had at once; None where the metric has no short window."""
-    note: Note
-    """The arithmetic."""
+    __slots__ = ("metric", "note", "panic", "stable")
+
+    def __init__(
+        self, *, metric: str, stable: int | None, panic: int | None = None, note: Note
+    ) -> None:
+        self.metric = metric
+        self.stable = stable
+        """Replicas in the long run; None: no data, so no opinion."""
+        self.panic = panic
+        """Replicas to be had at once; None where the metric has no short window."""
+        self.note = note
+        """The arithmetic."""
 
     @property
     def floor(self) -> int:
@@ -91,7 +94,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def ceil_ratio(value: float, target: float) -> int:
     """`ceil(value / target)`, but for the noise of the clocks."""
-    return math.ceil(value / max(MIN_TARGET, target) - _NOISE)
+    return math.ceil(value / max(MIN_TARGET, target) - NOISE)
 
 
 def load_wish(
@@ -249,7 +252,7 @@ def utilisation_wish(
     known = [max(0.0, value) for value in values if value is not None]
     if not known:
         return Wish(metric=metric, stable=None, note="no ready replica has been measured")
-    goal = max(_LEAST_GOAL, target)
+    goal = max(LEAST_GOAL, target)
     missing = len(values) - len(known)
     mean = sum(known) / len(known)
     if mean > goal:
@@ -260,9 +263,9 @@ def utilisation_wish(
     if abs(1 - ratio) <= tolerance or (ratio > 1) != (mean > goal):
         stable = current
     elif ratio > 1:
-        stable = max(current, math.ceil(total / goal - _NOISE))
+        stable = max(current, math.ceil(total / goal - NOISE))
     else:
-        stable = min(current, math.ceil(total / goal - _NOISE))
+        stable = min(current, math.ceil(total / goal - NOISE))
     note: Note = ("ceil(%d x %.3g%s / %g%s) = %d", count, ratio * goal, unit, target, unit, stable)
     if stable == current:
         note = ("%.3g%s of %g%s over %d: keep %d", mean, unit, target, unit, count, current)

@@ -15,7 +15,7 @@ flight does not care, except on its way to zero.
 """
 
 from autoscaler.core.notes import Note
-from autoscaler.core.windows import LoadView
+from autoscaler.core.steps import LoadView
 from controlplane.model.sections import AutoscalerSettings
 
 

@@ -16,11 +16,9 @@ around.
 import math
 
 from autoscaler.core.notes import Note
+from autoscaler.core.steps import Counts
 from controlplane.model.decisions import Reason
 from controlplane.model.sections import AutoscalerSettings
-
-Counts = tuple[tuple[float, int], ...]
-"""What was asked for since when, oldest first; the oldest one held when the period began."""
 
 
 def remembered(

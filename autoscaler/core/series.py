@@ -22,8 +22,6 @@ Totals = tuple[float, float, float]
 
 _ROW: Final = 3
 
-_NOTHING: Final[Totals] = (0.0, 0.0, 0.0)
-
 
 class Series:
     """Counters over time, oldest first."""
@@ -89,7 +87,7 @@ class Series:
         held = len(rows)
         at = held + 3 * (number - self._end - 1)
         if at >= held:
-            return _NOTHING
+            return 0.0, 0.0, 0.0
         load_s, queued_s, starts = self._newest
         if at < _ROW:
             return load_s - rows[0], queued_s - rows[1], starts - rows[2]

@@ -22,57 +22,16 @@ missing, and whoever decides must not shrink; then it is presumed dead, unless i
 still about. That time runs only while the store answers: a silent store says nothing about workers.
 """
 
+import math
 from collections.abc import Container, Iterable
-
-import msgspec
 
 from autoscaler.core.clocks import Clocks, Moment
 from autoscaler.core.series import NO_LOAD, Series
+from autoscaler.core.steps import MIN_BELIEF_S, LoadView
 from controlplane.model.reports import WorkerNumbers
-
-MIN_BELIEF_S = 1.0
-"""A waiting request counts as demand for at least this long, however quick its service is."""
 
 _Span = tuple[float, Moment]
 """How long a window is as far as it is known, and where it begins on the worker's clock."""
-
-
-class LoadView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One proton's load over all workers, at one moment.
-
-    Waiting is there twice: in full (`mean_*`), and believed (`demand_*`), where a request counts
-    for at most `belief_s` of its waiting. `policy` says why.
-    """
-
-    in_flight: int = 0
-    queued: int = 0
-    mean_stable: float = 0.0
-    """Mean of (queued + in flight) over the stable window, or over what is known of it."""
-    mean_panic: float = 0.0
-    """The same over the panic window."""
-    demand_stable: float = 0.0
-    demand_panic: float = 0.0
-    demand_now: float = 0.0
-    """In flight, and of the queued those that came within the last `belief_s`."""
-    belief_s: float = MIN_BELIEF_S
-    """The mean time in a replica as far as it is known, and at least `MIN_BELIEF_S`; exactly that
-    where nothing waits or waited in the window."""
-    idle_s: float = 0.0
-    """For how long there has provably been no load; 0 while there is some."""
-    coverage_ratio: float = 1.0
-    """Share of the known workers that spoke lately, times the share of the stable window that
-    has been watched. Below 1 nothing may shrink."""
-    age_s: float = 0.0
-    """Seconds since the last report of the worker that spoke lately, but longest ago."""
-    workers: int = 1
-    """Workers that spoke lately."""
-    silent: int = 0
-    """Workers that fell silent without a goodbye and are not presumed dead yet."""
-
-    @property
-    def load(self) -> int:
-        """Queued and in flight now."""
-        return self.in_flight + self.queued
 
 
 class _Worker:
@@ -156,6 +115,15 @@ class LoadWindows:
         self._workers: dict[str, _Worker] = {}
         self._active_s: dict[str, float] = {}
 
+    def take(self, report: WorkerNumbers, *, now_s: float) -> None:
+        """Take one report ahead of `observe`, for whoever wants to pause between two.
+
+        Does nothing before the first `observe`, which says who was there from the start.
+        """
+        if self._since_s is not None:
+            self._moment = None
+            self._take(report, now_s, from_start=False)
+
     def observe(self, reports: Iterable[WorkerNumbers], *, now_s: float) -> None:
         """Take what the store holds now. Not to be called when the store did not answer."""
         batch = list(reports)
@@ -211,7 +179,12 @@ class LoadWindows:
         return min((w.report.revision for w in self._at(now_s).speaking), default=None)
 
     def view(
-        self, proton_id: str, *, now_s: float, panic_s: float | None = None
+        self,
+        proton_id: str,
+        *,
+        now_s: float,
+        panic_s: float | None = None,
+        age_s: float = math.inf,
     ) -> LoadView | None:
         """One proton's load now; None when no worker spoke lately: nothing is known.
 
@@ -219,6 +192,7 @@ class LoadWindows:
             proton_id: Whose.
             now_s: Monotonic clock.
             panic_s: Its own short window, at most the long one; None: everybody's.
+            age_s: For how long it has existed: it was not idle for longer.
         """
         moment = self._at(now_s)
         if self._since_s is None or not moment.speaking:
@@ -257,7 +231,7 @@ class LoadWindows:
             demand_panic=_demand(sums.panic, sums.panic_waiting, sums.panic_starts, belief_s),
             demand_now=sums.in_flight + min(float(sums.queued), recent),
             belief_s=belief_s,
-            idle_s=0.0 if load else now_s - since_s,
+            idle_s=0.0 if load else min(now_s - since_s, max(0.0, age_s)),
             coverage_ratio=coverage * min(1.0, watched_s / self._stable_s),
             age_s=moment.age_s,
             workers=len(moment.speaking),

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autoscaler.core.capacity_room import Spot
+from autoscaler.inventory import Inventory
 from controlplane.model.artifacts import Container
 from controlplane.model.reports import OpenStreams
 from controlplane.model.workloads import Proton, Replica
@@ -114,6 +115,9 @@ class Reconciler(Protocol):
             wanted: How many.
             placement: Where they may be; None: anywhere, and they get no GPUs of their own.
         """
+
+    def renew(self, inventory: Inventory) -> None:
+        """There are other machines or GPUs than before; what has started stays where it is."""
 
     def remove(self, proton_id: str) -> None:
         """The proton is gone or stopped: drain and end all its replicas. Idempotent."""

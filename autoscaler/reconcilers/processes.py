@@ -176,6 +176,10 @@ class ProcessReconciler:
         replicas.removed = False
         replicas.aim(wanted, placement)
 
+    def renew(self, inventory: Inventory) -> None:
+        """Other GPUs to give; see `base.Reconciler.renew`."""
+        self._context.places.renew(inventory)
+
     def remove(self, proton_id: str) -> None:
         """Drain and end all replicas of the proton. Idempotent."""
         replicas = self._protons.get(proton_id)
@@ -219,6 +223,8 @@ class ProcessReconciler:
         """End the reconciler; see `base.Reconciler.stop`."""
         self._stopping = True
         last = self.replicas()
+        for proton in self._protons.values():
+            proton.start_no_more()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)

@@ -25,12 +25,24 @@ class Places:
     def __init__(self, inventory: Inventory) -> None:
         """Begin with all GPUs free."""
         self._free: dict[Spot, list[str]] = {}
+        self._there: dict[Spot, set[str]] = {}
+        """All GPUs, given or not."""
+        self.shared = False
+        """Whether there are, or were, any GPUs that are given to one replica each."""
+        self._taken: dict[str, tuple[Spot, tuple[str, ...]]] = {}
+        self.renew(inventory)
+
+    def renew(self, inventory: Inventory) -> None:
+        """There are other GPUs than before; what is given stays given."""
+        taken = {(spot, gpu_id) for spot, gpus in self._taken.values() for gpu_id in gpus}
+        self._free, self._there = {}, {}
         for machine in inventory.machines:
             for gpu in machine.gpus:
-                self._free.setdefault(Spot(machine.name, gpu.type), []).append(gpu.id)
-        self.shared = bool(self._free)
-        """Whether there are any GPUs that are given to one replica each."""
-        self._taken: dict[str, tuple[Spot, tuple[str, ...]]] = {}
+                spot = Spot(machine.name, gpu.type)
+                self._there.setdefault(spot, set()).add(gpu.id)
+                if (spot, gpu.id) not in taken:
+                    self._free.setdefault(spot, []).append(gpu.id)
+        self.shared = self.shared or bool(self._there)
 
     @property
     def taken(self) -> Mapping[str, tuple[Spot, tuple[str, ...]]]:
@@ -70,5 +82,6 @@ class Places:
         """Its process has ended; returns whether it had any GPUs."""
         spot, gpus = self._taken.pop(replica_id, (None, ()))
         if spot is not None:
-            self._free[spot].extend(gpus)
+            there = self._there.get(spot, set())
+            self._free.setdefault(spot, []).extend(gpu_id for gpu_id in gpus if gpu_id in there)
         return bool(gpus)

@@ -32,6 +32,12 @@ from controlplane.model.workloads import Proton, Replica
 
 COLD_STARTS_KEPT: Final = 50
 
+START_BATCH: Final = 100
+"""Replicas that begin at once; a batch takes the event loop about 15 ms."""
+
+START_PAUSE_S: Final = 0.05
+"""Between batches, for everything else of the autoscaler: 2,000 replicas a second at most."""
+
 
 class ProtonReplicas:
     """All replicas of one proton.
@@ -62,6 +68,10 @@ class ProtonReplicas:
         self._placement: Placement | None = None
         self._spots: list[Spot] = []
         """Granted places for new replicas that nobody has taken yet."""
+        self._missing = 0
+        """Replicas of the aim that have not begun: they come in batches."""
+        self._next_batch: asyncio.TimerHandle | None = None
+        self._nudging = False
         self._launch: Launch | None = None
         self._nothing_to_run = ""
         try:
@@ -75,6 +85,7 @@ class ProtonReplicas:
         """Start, keep or let go replicas until `wanted` are there that do not leave."""
         if self._launch is None:
             return
+        self._missing = 0
         self._placement = placement
         self._spots = list(placement.spots) if placement is not None else []
         victims = placement.victims if placement is not None else frozenset()
@@ -89,8 +100,9 @@ class ProtonReplicas:
         kept = [r for replica_id, r in self.runners.items() if replica_id not in victims]
         for replica_id in choose_returning(map(self._candidate, kept), missing):
             missing -= self.runners[replica_id].stay()
-        for _ in range(missing):
-            self._create(self._launch)
+        self._missing = missing
+        if self._next_batch is None:
+            self._start_batch(self._launch)
         if self._spots:
             self._nudge()
 
@@ -120,8 +132,16 @@ class ProtonReplicas:
 
     def leave(self, *, drain: bool) -> None:
         """All replicas go."""
+        self.start_no_more()
         for runner in self.runners.values():
             runner.leave(drain=drain)
+
+    def start_no_more(self) -> None:
+        """Nothing begins until the next `aim`."""
+        self._missing = 0
+        if self._next_batch is not None:
+            self._next_batch.cancel()
+            self._next_batch = None
 
     def failure(self) -> Failure | None:
         """Why replicas do not come up; None when nothing is wrong."""
@@ -159,6 +179,8 @@ class ProtonReplicas:
     @property
     def errored(self) -> bool:
         """Whether the proton has been given up: too many failed starts, and nobody serves."""
+        if not self._crashes.early_ends:
+            return False  # all of many replicas ask: they are counted only where it matters
         limit = self._context.settings.crash_limit
         return gave_up(self._crashes, crash_limit=limit, serving=self._count(ReplicaPhase.READY))
 
@@ -175,7 +197,8 @@ class ProtonReplicas:
 
     def start_wait_s(self, runner: ReplicaRunner, now_s: float) -> float | None:
         """How long a replica must wait for its turn to start."""
-        launching = self._count(ReplicaPhase.LAUNCHING, but=runner)
+        failing = self._crashes.failed_starts > 0
+        launching = self._count(ReplicaPhase.LAUNCHING, but=runner) if failing else 0
         return start_wait_s(self._crashes, launching=launching, now_s=now_s)
 
     def waiting(self, wait_s: float | None) -> str:
@@ -220,6 +243,15 @@ class ProtonReplicas:
 
     # Parts.
 
+    def _start_batch(self, launch: Launch) -> None:
+        self._next_batch = None
+        for _ in range(min(self._missing, START_BATCH)):
+            self._missing -= 1
+            self._create(launch)
+        if self._missing > 0:
+            loop = asyncio.get_running_loop()
+            self._next_batch = loop.call_later(START_PAUSE_S, self._start_batch, launch)
+
     def _create(self, launch: Launch) -> None:
         replica = Replica(
             id=self._new_id(),
@@ -262,7 +294,17 @@ class ProtonReplicas:
         )
 
     def _nudge(self) -> None:
-        """What one replica did may be what another one waits for."""
+        """What one replica did may be what another one waits for.
+
+        Told once in a turn of the event loop: many become ready in the same one.
+        """
+        if not self._nudging:
+            self._nudging = True
+            asyncio.get_running_loop().call_soon(self._nudge_waiting)
+
+    def _nudge_waiting(self) -> None:
+        self._nudging = False
         for runner in self.runners.values():
-            if runner.replica.phase in {ReplicaPhase.PENDING, ReplicaPhase.FAILED}:
+            phase = runner.replica.phase
+            if phase is ReplicaPhase.PENDING or phase is ReplicaPhase.FAILED:
                 runner.nudge()

@@ -28,16 +28,17 @@ class Line:
     filled: bool = False
 
 
-def chart(title: str, lines: Sequence[Line], *, end_s: float) -> str:
+def chart(title: str, lines: Sequence[Line], *, end_s: float, highest: float = 0.0) -> str:
     """A chart with steps, an axis of time below and one of values on the left.
 
     Args:
         title: Above it.
         lines: Drawn in order.
         end_s: The end of the time axis.
+        highest: What the axis of values must reach at least: for charts to be compared.
     """
-    highest = max((v for line in lines for v in line.values if v is not None), default=0.0)
-    top = nice_ceiling(highest)
+    values = (v for line in lines for v in line.values if v is not None)
+    top = nice_ceiling(max([highest, *values]))
     end_s = end_s or 1.0
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">',

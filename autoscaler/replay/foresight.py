@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from autoscaler.core.forecast import HOUR_S, MINUTES, Expected, Past, expected
+from autoscaler.core.forecast import HOUR_S, MINUTES, Expected, Outlook, Past
 from autoscaler.core.observation import Scaling
 from autoscaler.core.schedules import lead_of
-from autoscaler.core.windows import LoadView
+from autoscaler.core.steps import LoadView
 
 MARGIN_S: Final = 5.0
 """Added to the cold-start time, as `autoscaler.forecasts` has it."""
@@ -29,6 +29,8 @@ class Foresight:
         self._minutes: deque[float] = deque(maxlen=MINUTES)
         self._minute_at_s: float | None = None
         self._load_seconds = 0.0
+        self._past: Past | None = None
+        self._outlook = Outlook()
 
     def expected(
         self,
@@ -52,14 +54,20 @@ class Foresight:
         """
         hour = int(at // HOUR_S)
         share = (load_seconds - self._load_seconds) / HOUR_S
+        if hour not in self._hours:
+            self._past = None
+            for old in [h for h in self._hours if h < hour - _KEPT_HOURS]:
+                del self._hours[old]
         self._hours[hour] = self._hours.get(hour, 0.0) + share
         self._load_seconds = load_seconds
-        for old in [h for h in self._hours if h < hour - _KEPT_HOURS]:
-            del self._hours[old]
         due = self._minute_at_s is None or now_s - self._minute_at_s >= _MINUTE_S
         if due and load is not None and load.coverage_ratio >= 1:
             self._minutes.append(load.mean_stable)
-            self._minute_at_s = now_s
-        past = Past(hours=self._hours, since_hour=min(self._hours), minutes=tuple(self._minutes))
+            self._minute_at_s, self._past = now_s, None
+        if self._past is None:  # of the running hour nothing is expected: it may grow unseen
+            since = min(self._hours)
+            self._past = Past(hours=self._hours, since_hour=since, minutes=tuple(self._minutes))
         horizon_s = lead_of(start_ups_s, guess_s=scaling.settings.schedule_lead_s) + MARGIN_S
-        return expected(past, scaling.load_targets(), at=at, horizon_s=horizon_s)
+        return self._outlook.expected(
+            self._past, scaling.load_targets(), at=at, horizon_s=horizon_s
+        )

@@ -39,6 +39,9 @@ COUNTS: Final = "counts"
 AZURE: Final = "azure"
 SERVEGEN: Final = "servegen"
 
+MAX_REQUESTS: Final = 10_000_000
+"""Some minutes of simulating."""
+
 _SERVEGEN_COLUMNS: Final = 6
 
 
@@ -57,10 +60,13 @@ class Reading:
     """End here."""
     workload: str | None = None
     """Only this one's requests."""
+    max_requests: int = MAX_REQUESTS
+    """Most that a trace of rates or counts may come to; more are refused."""
 
 
-Reader = Callable[[Path, random.Random, float], tuple[float | None, Iterator[Arrival]]]
-"""From a file, chance and a factor of the rates to when second 0 was, and the arrivals."""
+Reader = Callable[[Path, random.Random, float, int], tuple[float | None, Iterator[Arrival]]]
+"""From a file, chance, a factor of the rates and the most requests that rates or counts may come to
+to when second 0 was, and the arrivals."""
 
 READERS: Final[dict[str, Reader]] = {
     RECORDING: read_recording,
@@ -108,9 +114,16 @@ def open_trace(path: Path, *, file_format: str | None = None, how: Reading | Non
         how: Part, rate and seed.
 
     Raises:
-        ReplayError: It cannot be read, its format is not known, or the rate cannot be raised.
+        ReplayError: It cannot be read, its format is not known, the rate cannot be raised, or the
+            part ends before it begins.
     """
     how = how or Reading()
+    if how.until_s is not None and how.until_s <= how.from_s:
+        raise ReplayError(
+            f"the part that begins at second {how.from_s:g} cannot end at {how.until_s:g}",
+            hint="--until is a moment of the trace, after --from.",
+            code=2,
+        )
     name = file_format or detect(path)
     if name not in READERS:
         raise ReplayError(
@@ -134,7 +147,7 @@ def open_trace(path: Path, *, file_format: str | None = None, how: Reading | Non
 
 def _open(path: Path, name: str, how: Reading) -> tuple[float | None, Iterator[Arrival]]:
     rng = random.Random(how.seed)  # noqa: S311 - traffic, not secrets
-    return READERS[name](path, rng, how.rate if name in SCALES_ITSELF else 1.0)
+    return READERS[name](path, rng, how.rate if name in SCALES_ITSELF else 1.0, how.max_requests)
 
 
 def _cut(arrivals: Iterator[Arrival], name: str, how: Reading) -> Iterator[Arrival]:

@@ -73,7 +73,12 @@ def generate(traffic: Traffic, service: Service | None, *, seed: int) -> Iterato
         traffic: What to generate.
         service: Draws service times; None: the trace will tell none.
         seed: Of everything.
+
+    Raises:
+        ReplayError: A pattern or the gaps are not known, or a number is out of range; before the
+            first request is made.
     """
+    _check(traffic)
     names: list[str | None] = [None]
     if traffic.workloads > 1:
         width = len(str(traffic.workloads))
@@ -91,6 +96,24 @@ def generate(traffic: Traffic, service: Service | None, *, seed: int) -> Iterato
         for i, name in enumerate(names)
     ]
     return streams[0] if len(streams) == 1 else merge(*streams, key=lambda arrival: arrival.at_s)
+
+
+def _check(traffic: Traffic) -> None:
+    """Refuse what makes no traffic, by the names of the fields."""
+    for name in traffic.patterns:
+        if name not in PATTERNS:
+            raise ReplayError(
+                f"no pattern is called {name!r}", hint=f"Known: {', '.join(PATTERNS)}.", code=2
+            )
+    gap_of(traffic.gaps, traffic.variation)
+    for field in ("duration_s", "spike_factor", "spike_s", "spike_every_s", "pause_s"):
+        value = getattr(traffic, field)
+        if not 0 < value < math.inf:
+            raise ReplayError(f"{field} must be a finite number above 0, not {value:g}", code=2)
+    if not 0 <= traffic.per_s < math.inf:
+        raise ReplayError(
+            f"per_s must be a finite number of at least 0, not {traffic.per_s:g}", code=2
+        )
 
 
 def _one(
@@ -183,16 +206,12 @@ def _rate(pattern: str, traffic: Traffic, seed: str, shift_s: float) -> Rate:
             on=traffic.spike_factor,
             off=1.0,
         )
-    if pattern == "pauses":
-        return _Switch(
-            rng,
-            off_s=traffic.pause_s,
-            on_s=lambda: rng.expovariate(1 / traffic.pause_s),
-            on=2.0,
-            off=0.0,
-        )
-    raise ReplayError(
-        f"no pattern is called {pattern!r}", hint=f"Known: {', '.join(PATTERNS)}.", code=2
+    return _Switch(  # pauses; `_check` lets no other name through
+        rng,
+        off_s=traffic.pause_s,
+        on_s=lambda: rng.expovariate(1 / traffic.pause_s),
+        on=2.0,
+        off=0.0,
     )
 
 

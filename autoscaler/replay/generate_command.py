@@ -1,5 +1,6 @@
 """`tidegate generate`: a synthetic trace."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ import typer
 from autoscaler.replay.errors import ReplayError
 from autoscaler.replay.generate import GAPS, PATTERNS, Traffic
 from autoscaler.replay.generate import generate as generated
-from autoscaler.replay.writers import WRITERS
+from autoscaler.replay.trace_options import MAX_HOURS, MAX_S, finite
+from autoscaler.replay.writers import WRITERS, no_tokens
 
 BEGAN_AT: Final = 1_767_225_600.0
 """Second 0 of generated traces in formats that have a calendar: 2026-01-01 00:00 UTC."""
@@ -20,7 +22,11 @@ BEGAN_AT: Final = 1_767_225_600.0
 def generate(
     out: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="Where to write. Default: standard output."),
+        typer.Argument(
+            metavar="FILE",
+            help="Where to write; a file that is there is replaced when all is written. Default:"
+            " standard output.",
+        ),
     ] = None,
     *,
     pattern: Annotated[
@@ -30,9 +36,14 @@ def generate(
             help=f"How the rate moves: {', '.join(PATTERNS)}; several multiply, as diurnal,spikes.",
         ),
     ] = "diurnal",
-    hours: Annotated[float, typer.Option(min=0.001, max=10_000, help="Length, hours.")] = 24.0,
+    hours: Annotated[
+        float, typer.Option(min=0.001, max=MAX_HOURS, callback=finite, help="Length, hours.")
+    ] = 24.0,
     per_second: Annotated[
-        float, typer.Option(min=0.0, max=100_000, help="Mean rate of requests, per second.")
+        float,
+        typer.Option(
+            min=0.0, max=100_000, callback=finite, help="Mean rate of requests, per second."
+        ),
     ] = 1.0,
     gaps: Annotated[
         str, typer.Option(metavar="NAME", help=f"Between requests: {', '.join(GAPS)}.")
@@ -40,23 +51,38 @@ def generate(
     variation: Annotated[
         float,
         typer.Option(
-            min=0.05, max=20, help="Coefficient of variation of the gaps; above 1 is bursty."
+            min=0.05,
+            max=20,
+            callback=finite,
+            help="Coefficient of variation of the gaps; above 1 is bursty.",
         ),
     ] = 2.0,
     swing: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="diurnal: how far the rate moves, a ratio.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            callback=finite,
+            help="diurnal: how far the rate moves, a ratio.",
+        ),
     ] = 0.8,
     spike_factor: Annotated[
-        float, typer.Option(min=1.0, max=1000, help="spikes: how high, times the rate.")
+        float,
+        typer.Option(min=1.0, max=1000, callback=finite, help="spikes: how high, times the rate."),
     ] = 8.0,
     spike_seconds: Annotated[
-        float, typer.Option(min=1.0, help="spikes: how long, seconds.")
+        float,
+        typer.Option(min=1.0, max=MAX_S, callback=finite, help="spikes: how long, seconds."),
     ] = 60.0,
     spike_every: Annotated[
-        float, typer.Option(min=1.0, help="spikes: mean time between two, seconds.")
+        float,
+        typer.Option(
+            min=1.0, max=MAX_S, callback=finite, help="spikes: mean time between two, seconds."
+        ),
     ] = 3600.0,
     pause_seconds: Annotated[
-        float, typer.Option(min=1.0, help="pauses: mean length, seconds.")
+        float,
+        typer.Option(min=1.0, max=MAX_S, callback=finite, help="pauses: mean length, seconds."),
     ] = 900.0,
     workloads: Annotated[
         int, typer.Option(min=1, max=1000, help="Tenants; shares fall as 1, 1/2, 1/3, ...")
@@ -92,6 +118,8 @@ def generate(
             hint=f"Known: {', '.join(WRITERS)}.",
             code=2,
         )
+    if file_format == "azure" and tokens is None:
+        raise no_tokens()
     traffic = Traffic(
         duration_s=hours * 3600,
         per_s=per_second,
@@ -130,11 +158,22 @@ def _tokens(text: str | None) -> tuple[float, float] | None:
 
 @contextmanager
 def _opened(out: Path | None) -> Iterator[TextIO]:
+    """Where to write; a regular file is as it was until all is written."""
     if out is None:
         yield sys.stdout
         return
+    target = out.resolve()  # what a link points to is replaced, not the link
     try:
-        with out.open("w", encoding="utf-8", newline="") as file:
-            yield file
+        if target.exists() and not target.is_file():  # /dev/null, a pipe
+            with target.open("w", encoding="utf-8", newline="") as file:
+                yield file
+            return
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            with partial.open("x", encoding="utf-8", newline="") as file:
+                yield file
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as exc:
         raise ReplayError(f"cannot write {out}: {exc.strerror or exc}") from exc

@@ -4,6 +4,7 @@
 """
 
 import csv
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -54,30 +55,42 @@ def _read(path: Path) -> "list[Sample]":
             return list(_samples(sys.stdin, "standard input"))
         with path.open(encoding="utf-8", newline="") as lines:
             return list(_samples(lines, str(path)))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ReplayError(f"cannot read {path}: {exc}", code=2) from exc
+    except OSError as exc:
+        raise ReplayError(f"cannot read {path}: {exc.strerror or exc}", code=2) from exc
+    except UnicodeDecodeError as exc:
+        raise ReplayError(f"{path} is not a text file in UTF-8", code=2) from exc
 
 
 def _samples(lines: Iterable[str], name: str) -> "Iterator[Sample]":
-    reader = csv.DictReader(lines)
+    reader = csv.DictReader(lines, restval="")
     missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
     if missing:
         raise ReplayError(
             f"{name}: no column {missing[0]!r}", hint=f"It needs {', '.join(COLUMNS)}.", code=2
         )
     for row in reader:
-        try:
-            yield float(row["concurrency"]), float(row["latency_s"])
-        except (TypeError, ValueError) as exc:
-            raise ReplayError(
-                f"{name}, line {reader.line_num}: {dict(row)} are not two numbers", code=2
-            ) from exc
+        load, latency = (
+            _number(row[column], f"{name}, line {reader.line_num}, column {column}")
+            for column in COLUMNS
+        )
+        yield load, latency
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        said = f"{text!r} is not a number of at least 0" if text.strip() else "it is empty"
+        raise ReplayError(f"{place}: {said}", code=2)
+    return value
 
 
 def _print(found: "Knee") -> None:
     for load, latency in found.curve:
         mark = "  <" if found.target is not None and load <= found.target * 1.05 else ""
-        typer.echo(f"{load:10.3g} in flight {latency * 1e3:10.4g} ms{mark}")
+        typer.echo(f"{load:10,.2f} in flight {latency * 1e3:12,.1f} ms{mark}")
     if found.target is None:
         typer.echo(f"\nNo target: {found.why}.")
     else:

@@ -21,26 +21,26 @@ _EPOCH_S: Final = 100_000_000.0
 
 
 def read_arrivals(
-    path: Path, rng: random.Random, rate: float
+    path: Path, rng: random.Random, rate: float, most: int
 ) -> tuple[float | None, Iterator[Arrival]]:
     """An arrival CSV; see `formats` for its columns.
 
     Raises:
         ReplayError: It cannot be read, or a line is wrong.
     """
-    del rng, rate  # every request is listed
+    del rng, rate, most  # every request is listed
     return _read(path, _arrival)
 
 
 def read_azure(
-    path: Path, rng: random.Random, rate: float
+    path: Path, rng: random.Random, rate: float, most: int
 ) -> tuple[float | None, Iterator[Arrival]]:
     """A trace of https://github.com/Azure/AzurePublicDataset (LLM inference).
 
     Raises:
         ReplayError: It cannot be read, or a line is wrong.
     """
-    del rng, rate
+    del rng, rate, most
     return _read(path, _azure)
 
 

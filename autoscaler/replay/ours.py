@@ -25,7 +25,8 @@ from autoscaler.core.observation import (
 from autoscaler.core.plan import decide
 from autoscaler.core.policy import CPU, PER_HOUR, hourly_rate
 from autoscaler.core.schedules import Scheduled, lead_of
-from autoscaler.core.windows import LoadView, LoadWindows
+from autoscaler.core.steps import LoadView
+from autoscaler.core.windows import LoadWindows
 from autoscaler.replay.foresight import Foresight
 from autoscaler.replay.scaler import Seen, WorkerCounts
 from autoscaler.schedules import Calendar
@@ -91,6 +92,8 @@ class Tidegate:
         metrics = {policy.metric for policy in self._scaling.policies}
         self._counts_hours = PER_HOUR in metrics
         self._counts_cpu = CPU in metrics
+        self._names: list[str] = []
+        """Of the gateway workers."""
         self._minutes: dict[int, int] = {}
         self._started = 0
         self._quiet = False
@@ -111,7 +114,11 @@ class Tidegate:
             # The first request after a rest: what it does is seen by the next tick.
             self.next_s = (math.floor(now_s / tick_s) + 1) * tick_s
             return seen.wanted
-        self._windows.observe([_report(one, i) for i, one in enumerate(seen.workers)], now_s=now_s)
+        names = self._names
+        while len(names) < len(seen.workers):
+            names.append(f"worker-{len(names)}")
+        reports = [_report(one, name) for one, name in zip(seen.workers, names, strict=True)]
+        self._windows.observe(reports, now_s=now_s)
         decision = self._decide(seen)
         if now_s >= self.next_s:
             self.next_s = math.inf if self._rests(decision) else now_s + tick_s
@@ -140,7 +147,7 @@ class Tidegate:
         if decision.replicas != decision.previous_replicas and len(self.decisions) < self._keep:
             whole, _ = decide(observation, self._scaling, before, now_s=now_s)
             self.decisions.append(whole)
-        self._quiet = load is not None and not load.load and not load.mean_stable
+        self._quiet = load is not None and not load.in_flight + load.queued and not load.mean_stable
         return decision
 
     def _rests(self, decision: Decision) -> bool:
@@ -202,7 +209,7 @@ class Tidegate:
         return (self._cpu_percent,) * seen.ready
 
 
-def _report(counts: WorkerCounts, index: int) -> WorkerNumbers:
+def _report(counts: WorkerCounts, name: str) -> WorkerNumbers:
     load = ProtonNumbers(
         started=counts.started,
         finished={"2xx": counts.finished, "refused": counts.refused},
@@ -212,7 +219,7 @@ def _report(counts: WorkerCounts, index: int) -> WorkerNumbers:
         queued_seconds=counts.queued_seconds,
     )
     return WorkerNumbers(
-        worker_id=f"worker-{index}",
+        worker_id=name,
         clock_s=counts.clock_s,
         revision=1,
         protons={PROTON: load} if counts.started else {},

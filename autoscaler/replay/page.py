@@ -1,13 +1,14 @@
 """A comparison as one HTML file that needs nothing else. Pure."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any, Final
 
 from autoscaler.replay.comparison import Comparison
 from autoscaler.replay.drawing import Line, chart, clock, shown
 from autoscaler.replay.outcome import Outcome, Row
-from autoscaler.replay.report import coarser, shown_columns, summary
+from autoscaler.replay.report import QUANTILES, coarser, shown_columns, so_far, summary
 
 POINTS: Final = 600
 """Points of a line."""
@@ -48,8 +49,10 @@ _ROW_NAMES: Final = {
     "ready": "ready",
     "max_queued": "most queued",
     "cold": "cold",
-    "refused": "5xx",
+    "refused": "503, 504",
+    "wait_p50": "wait p50 s",
     "wait_p95": "wait p95 s",
+    "wait_p99": "wait p99 s",
 }
 
 
@@ -111,7 +114,7 @@ def _key(outcomes: Sequence[Outcome]) -> str:
         f'<span><i style="background:var(--c{index % 6})"></i>{escape(outcome.scaler)}</span>'
         for index, outcome in enumerate(outcomes)
     )
-    return f'<p class="key">{items}<span class="soft">dashed: wanted</span></p>'
+    return f'<p class="key">{items}</p>'
 
 
 def _charts(outcomes: Sequence[Outcome]) -> str:
@@ -130,15 +133,28 @@ def _charts(outcomes: Sequence[Outcome]) -> str:
             for index, (outcome, rows) in enumerate(zip(outcomes, timelines, strict=True))
         ]
 
+    def totals(value: Callable[[Row], int]) -> list[Line]:
+        return [
+            replace(line, values=so_far(rows, value))
+            for line, rows in zip(lines(lambda row: 0.0), timelines, strict=True)
+        ]
+
     demand = lines(lambda row: row.arrivals / row.length_s if row.length_s else 0.0, filled=True)
     wanted = lines(lambda row: float(row.wanted), dashed=True)
+    ready = lines(lambda row: float(row.ready), filled=True)
+    most = max((v for line in [*wanted, *ready] for v in line.values if v is not None), default=0.0)
     charts = [
         chart("Requests per second", demand[:1], end_s=end_s),
         chart("Load: requests in flight and waiting, mean", lines(lambda r: r.demand), end_s=end_s),
-        chart(
-            "Replicas ready, and wanted",
-            [*wanted[:1], *lines(lambda row: float(row.ready))],
-            end_s=end_s,
+        # One each: steps of several scalers on top of each other cannot be told apart.
+        *(
+            chart(
+                f"Replicas of {line.name}: ready; dashed: wanted",
+                [line, dashes],
+                end_s=end_s,
+                highest=most,
+            )
+            for line, dashes in zip(ready, wanted, strict=True)
         ),
         chart(
             "Most requests waiting in the gateway",
@@ -146,10 +162,23 @@ def _charts(outcomes: Sequence[Outcome]) -> str:
             end_s=end_s,
         ),
         chart(
-            "Waiting time, 95th percentile, seconds", lines(lambda r: r.waited_s(0.95)), end_s=end_s
+            "Cold so far: requests for which none was ready", totals(lambda r: r.cold), end_s=end_s
+        ),
+        chart("Answered 503 or 504 so far", totals(lambda r: r.refused), end_s=end_s),
+        *(
+            chart(
+                f"Waiting time, {q * 100:g} % of requests waited less, seconds",
+                lines(_waited(q)),
+                end_s=end_s,
+            )
+            for q in QUANTILES
         ),
     ]
     return "\n".join(charts)
+
+
+def _waited(q: float) -> Callable[[Row], float | None]:
+    return lambda row: row.waited_s(q)
 
 
 def _data(outcomes: Sequence[Outcome]) -> str:
@@ -165,7 +194,7 @@ def _data(outcomes: Sequence[Outcome]) -> str:
                 cell(row.max_queued),
                 cell(row.cold),
                 cell(row.refused),
-                cell(row.waited_s(0.95)),
+                *(cell(row.waited_s(q)) for q in QUANTILES),
             ]
             for row in coarser(outcome.timeline.rows, TABLE_ROWS)
         ]

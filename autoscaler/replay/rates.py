@@ -19,6 +19,34 @@ SERVEGEN_STEP_S: Final = 600.0
 _EPOCH_S: Final = 100_000_000.0
 
 
+class Allowance:
+    """How many requests a trace may come to: asked before they are made, as a line may say any."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0.0
+
+    def take(self, expected: float, place: str) -> None:
+        """Ask for so many more.
+
+        Args:
+            expected: How many, as a mean.
+            place: File and line, for the message.
+
+        Raises:
+            ReplayError: They would be too many.
+        """
+        self._taken += expected
+        if self._taken > self._most:
+            raise ReplayError(
+                f"{place}: with it the trace comes to {self._taken:,.0f} requests; at most"
+                f" {self._most:,} are simulated",
+                hint="--until ends it earlier, --rate makes fewer of them, --max-requests allows"
+                " more.",
+                code=2,
+            )
+
+
 def spread(count: int, *, start_s: float, length_s: float, rng: random.Random) -> Iterator[float]:
     """Moments of `count` requests in an interval, evenly by chance, in order.
 
@@ -38,7 +66,7 @@ def whole_count(expected: float, rng: random.Random) -> int:
 
 
 def read_counts(
-    path: Path, rng: random.Random, rate: float
+    path: Path, rng: random.Random, rate: float, most: int
 ) -> tuple[float | None, Iterator[Arrival]]:
     """Counts per interval; see `formats` for the columns.
 
@@ -53,12 +81,12 @@ def read_counts(
     from_epoch = is_date or first_s > _EPOCH_S
     zero_s = first_s if from_epoch else 0.0
     return zero_s if from_epoch else None, _counted(
-        chain([first], lines), zero_s=zero_s, rng=rng, rate=rate
+        chain([first], lines), zero_s=zero_s, rng=rng, rate=rate, allowance=Allowance(most)
     )
 
 
 def _counted(
-    lines: Iterator[Row], *, zero_s: float, rng: random.Random, rate: float
+    lines: Iterator[Row], *, zero_s: float, rng: random.Random, rate: float, allowance: Allowance
 ) -> Iterator[Arrival]:
     """All lines of one moment together, since several workloads may share it."""
     group: list[Row] = []
@@ -69,11 +97,11 @@ def _counted(
             raise row.wrong("timestamp", "earlier than the line before")
         if group and at_s > start_s:
             length_s = at_s - start_s
-            yield from _group(group, start_s, length_s, rng=rng, rate=rate)
+            yield from _group(group, start_s, length_s, rng=rng, rate=rate, allowance=allowance)
             group = []
         start_s = at_s
         group.append(row)
-    yield from _group(group, start_s, length_s, rng=rng, rate=rate, last=True)
+    yield from _group(group, start_s, length_s, rng=rng, rate=rate, allowance=allowance, last=True)
 
 
 def _group(
@@ -83,6 +111,7 @@ def _group(
     *,
     rng: random.Random,
     rate: float,
+    allowance: Allowance,
     last: bool = False,
 ) -> Iterator[Arrival]:
     streams = []
@@ -93,6 +122,7 @@ def _group(
             raise row.wrong(
                 "length_s", f"{told_s:g} is not above 0 and within the next line's start"
             )
+        allowance.take(count * rate, row.place)
         streams.append(
             (
                 row.text("workload"),
@@ -113,7 +143,7 @@ def _group(
 
 
 def read_servegen(
-    path: Path, rng: random.Random, rate: float
+    path: Path, rng: random.Random, rate: float, most: int
 ) -> tuple[float | None, Iterator[Arrival]]:
     """A client of https://github.com/alibaba/ServeGen: a renewal process per step.
 
@@ -123,10 +153,14 @@ def read_servegen(
     Raises:
         ReplayError: It cannot be read, or a line is wrong.
     """
-    return None, _renewed(rows(path, columns=SERVEGEN_COLUMNS), rng=rng, rate=rate)
+    return None, _renewed(
+        rows(path, columns=SERVEGEN_COLUMNS), rng=rng, rate=rate, allowance=Allowance(most)
+    )
 
 
-def _renewed(lines: Iterator[Row], *, rng: random.Random, rate: float) -> Iterator[Arrival]:
+def _renewed(
+    lines: Iterator[Row], *, rng: random.Random, rate: float, allowance: Allowance
+) -> Iterator[Arrival]:
     row = next(lines, None)
     length_s = SERVEGEN_STEP_S
     while row is not None:
@@ -137,14 +171,20 @@ def _renewed(lines: Iterator[Row], *, rng: random.Random, rate: float) -> Iterat
             if next_s <= start_s:
                 raise following.wrong("start_s", "not later than the line before")
             length_s = next_s - start_s
-        yield from _step(row, start_s, start_s + length_s, rng=rng, rate=rate)
+        yield from _step(row, start_s, length_s, rng=rng, rate=rate, allowance=allowance)
         row = following
 
 
 def _step(
-    row: Row, start_s: float, end_s: float, *, rng: random.Random, rate: float
+    row: Row,
+    start_s: float,
+    length_s: float,
+    *,
+    rng: random.Random,
+    rate: float,
+    allowance: Allowance,
 ) -> Iterator[Arrival]:
-    if not row.required("per_s", row.number("per_s")):
+    if not row.required("per_s", row.number("per_s")) * rate:
         return
     kind = (row.text("distribution") or "").lower()
     shape, scale = (row.required(name, row.number(name)) for name in ("shape", "scale"))
@@ -157,9 +197,12 @@ def _step(
             code=2,
         )
     scale /= rate
+    # The mean gap of either distribution, as a logarithm, since the gamma function is soon huge.
+    log_gap = math.log(scale) + (math.log(shape) if kind == "gamma" else math.lgamma(1 + 1 / shape))
+    allowance.take(length_s * math.exp(min(-log_gap, 700.0)), row.place)
     # random.weibullvariate takes the scale first.
     draw = rng.gammavariate if kind == "gamma" else lambda a, b: rng.weibullvariate(b, a)
-    at_s = start_s + draw(shape, scale)
+    at_s, end_s = start_s + draw(shape, scale), start_s + length_s
     while at_s < end_s:
         yield Arrival(at_s)
         at_s += draw(shape, scale)

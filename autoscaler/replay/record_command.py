@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from autoscaler.replay.errors import ReplayError
+from autoscaler.replay.trace_options import finite
 
 if TYPE_CHECKING:
+    from autoscaler.replay.record import Differences
     from controlplane.model.sections import StoreSettings
     from controlplane.store.client import Store
 
@@ -26,18 +28,35 @@ def record(
     *,
     interval: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0.2, max=60.0, help="Length of a step."),
+        typer.Option(
+            metavar="SECONDS", min=0.2, max=60.0, callback=finite, help="Length of a step."
+        ),
     ] = 0.5,
     seconds: Annotated[
         float | None,
-        typer.Option("--for", metavar="SECONDS", min=0.0, help="End after this. Default: Ctrl-C."),
+        typer.Option(
+            "--for",
+            metavar="SECONDS",
+            min=0.0,
+            callback=finite,
+            help="End after this. Default: Ctrl-C.",
+        ),
     ] = None,
     max_mib: Annotated[
-        float, typer.Option(min=0.1, help="End when the file is as large as this, MiB.")
+        float,
+        typer.Option(min=0.1, callback=finite, help="End when the file is as large as this, MiB."),
     ] = 1024.0,
     workload: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Only this workload; may be repeated. Default: all."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIRECTORY",
+            help="Data directory of the running `tidegate up`. Default: `up.data_dir`"
+            " (TIDEGATE_UP_DATA_DIR).",
+        ),
     ] = None,
     store: Annotated[
         str | None,
@@ -64,9 +83,13 @@ def record(
         raise ReplayError(str(exc), hint="`tidegate config` lists every setting.", code=2) from exc
     if not settings.store.url:
         raise ReplayError(
-            "no `tidegate up` runs here, and no store is named",
-            hint="Start it, or give --store URL.",
+            f"no `tidegate up` runs on {data_dir or settings.up.data_dir}, and no store is named",
+            hint="Start it, or name its data directory (--data-dir or TIDEGATE_UP_DATA_DIR) or its"
+            " store (--store URL or TIDEGATE_STORE_URL). The store is read, not the API: the"
+            " API's URL and token are no help here.",
         )
+    if out.exists():
+        raise _there(out)
     recorder = _Recorder(
         settings.store,
         interval_s=interval,
@@ -74,15 +97,27 @@ def record(
         max_bytes=max_mib * 2**20,
     )
     try:
-        with out.open("x", encoding="utf-8") as file:
-            asyncio.run(recorder.run(file, for_s=seconds))
+        asyncio.run(recorder.run(out, for_s=seconds))
     except FileExistsError as exc:
-        raise ReplayError(f"{out} is there already", hint="Choose another name.") from exc
+        raise _there(out) from exc
     except OSError as exc:
         raise ReplayError(f"cannot write {out}: {exc.strerror or exc}") from exc
     except StoreError as exc:
         raise ReplayError(f"the store cannot be read: {exc}") from exc
     sys.stderr.write(f"{out}: {recorder.started:,} requests in {recorder.length_s:.1f} s\n")
+
+
+def _there(out: Path) -> ReplayError:
+    return ReplayError(f"{out} is there already", hint="Choose another name.")
+
+
+def _begun(out: Path) -> TextIO:
+    """A new file.
+
+    Raises:
+        OSError: It is there, or cannot be made.
+    """
+    return out.open("x", encoding="utf-8")
 
 
 class _Recorder:
@@ -104,9 +139,15 @@ class _Recorder:
         """Requests recorded."""
         self.length_s = 0.0
 
-    async def run(self, file: TextIO, *, for_s: float | None) -> None:
-        """Record until told to end."""
-        from controlplane.store.client import Store  # noqa: PLC0415 - start-up time
+    async def run(self, out: Path, *, for_s: float | None) -> None:
+        """Record until told to end; the file is made when the store has answered.
+
+        Raises:
+            OSError: The file is there already, or cannot be written.
+            StoreError: The store cannot be read.
+        """
+        from autoscaler.replay.record import Differences  # noqa: PLC0415 - start-up time
+        from controlplane.store.client import Store  # noqa: PLC0415
 
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -116,17 +157,27 @@ class _Recorder:
             loop.call_later(for_s, stop.set)
         settings = replace(self._settings, allow_volatile=True)  # it only reads
         async with await Store.connect(settings, client_name="tidegate-record") as store:
-            await self._follow(store, file, stop, clock=loop.time)
+            differences = Differences()
+            reports = await store.collect_reports()
+            differences.step(reports, {}, at_s=0.0, length_s=self._interval_s)
+            with _begun(out) as file:
+                await self._follow(store, differences, file, stop, clock=loop.time)
 
     async def _follow(
-        self, store: "Store", file: TextIO, stop: asyncio.Event, *, clock: Callable[[], float]
+        self,
+        store: "Store",
+        differences: "Differences",
+        file: TextIO,
+        stop: asyncio.Event,
+        *,
+        clock: Callable[[], float],
     ) -> None:
-        from autoscaler.replay.record import Differences  # noqa: PLC0415 - start-up time
-        from autoscaler.replay.recording import write_header, write_step  # noqa: PLC0415
+        from autoscaler.replay.recording import (  # noqa: PLC0415 - start-up time
+            write_header,
+            write_step,
+        )
         from controlplane.store.errors import StoreUnavailableError  # noqa: PLC0415
 
-        differences = Differences()
-        differences.step(await store.collect_reports(), {}, at_s=0.0, length_s=self._interval_s)
         begun_s = before_s = named_s = clock()
         names = await _names(store)
         write_header(file, began_at=time.time())

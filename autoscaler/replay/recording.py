@@ -23,7 +23,7 @@ from typing import Final, TextIO, TypeVar
 import msgspec
 
 from autoscaler.replay.errors import ReplayError
-from autoscaler.replay.rates import spread, whole_count
+from autoscaler.replay.rates import Allowance, spread, whole_count
 from autoscaler.replay.tables import open_text
 from autoscaler.replay.traces import Arrival
 from controlplane.model.histograms import middle_s
@@ -107,7 +107,7 @@ class _ServiceTimes:
 
 
 def read_recording(
-    path: Path, rng: random.Random, rate: float
+    path: Path, rng: random.Random, rate: float, most: int
 ) -> tuple[float | None, Iterator[Arrival]]:
     """A recording.
 
@@ -122,7 +122,7 @@ def read_recording(
             hint="It was recorded by a newer version of this program.",
             code=2,
         )
-    return header.began_at, _arrivals(path, rng, rate)
+    return header.began_at, _arrivals(path, rng, rate, Allowance(most))
 
 
 def write_header(file: TextIO, *, began_at: float) -> None:
@@ -135,7 +135,9 @@ def write_step(file: TextIO, step: Step) -> None:
     file.write(msgspec.json.encode(step).decode() + "\n")
 
 
-def _arrivals(path: Path, rng: random.Random, rate: float) -> Iterator[Arrival]:
+def _arrivals(
+    path: Path, rng: random.Random, rate: float, allowance: Allowance
+) -> Iterator[Arrival]:
     times: dict[str, _ServiceTimes] = {}
     _read_ahead(_steps(path), times)
     first = {name: known for name, known in times.items() if known.known}
@@ -145,6 +147,7 @@ def _arrivals(path: Path, rng: random.Random, rate: float) -> Iterator[Arrival]:
         if group and step.at_s != group[0].at_s:
             yield from _group(group, first, later, rng, rate)
             group = []
+        allowance.take(step.started * rate, f"{path}, second {step.at_s:g}")
         group.append(step)
     yield from _group(group, first, later, rng, rate)
 

@@ -1,7 +1,8 @@
 """What a comparison comes to, as numbers with names: for the table, JSON, the page and tests."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from itertools import accumulate
 from typing import Any, Final
 
 from autoscaler.replay.comparison import Comparison
@@ -114,8 +115,13 @@ def timeline_row(row: Row) -> dict[str, Any]:
         "max_queued": row.max_queued,
         "cold": row.cold,
         "refused": row.refused,
-        "wait_p95_s": _rounded(row.waited_s(0.95)),
+        **{f"wait_p{q * 100:g}_s": _rounded(row.waited_s(q)) for q in QUANTILES},
     }
+
+
+def so_far(rows: Sequence[Row], value: Callable[[Row], int]) -> list[float]:
+    """A count of every row and all before it: what charts show of things that happen seldom."""
+    return [float(total) for total in accumulate(map(value, rows))]
 
 
 def coarser(rows: Sequence[Row], most: int) -> list[Row]:

@@ -24,7 +24,7 @@ from typing import Protocol
 import msgspec
 
 
-class WorkerCounts(msgspec.Struct, frozen=True):
+class WorkerCounts(msgspec.Struct, frozen=True, gc=False):
     """One gateway worker's counters since the beginning: exact at `clock_s`, never averaged."""
 
     clock_s: float
@@ -40,7 +40,7 @@ class WorkerCounts(msgspec.Struct, frozen=True):
     queued_seconds: float
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What there is to see at one moment. Cumulative values count from the beginning.
 
     An average over a scaler's own window is a difference of integrals divided by the time.

@@ -11,6 +11,7 @@ import typer
 
 from autoscaler.replay import trace_options as options
 from autoscaler.replay.errors import ReplayError
+from autoscaler.replay.formats import MAX_REQUESTS
 from autoscaler.replay.world import World
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def simulate(
     until_s: options.End = None,
     rate: options.Rate = 1.0,
     workload: options.Workload = None,
+    max_requests: options.MaxRequests = MAX_REQUESTS,
     tail: options.TailS = 0.0,
     gpus: options.Gpus = 0.0,
     price: options.Price = None,
@@ -68,14 +70,22 @@ def simulate(
     from autoscaler.replay.chance import parse_draw, parse_service  # noqa: PLC0415 - start-up time
     from autoscaler.replay.comparison import compare  # noqa: PLC0415
     from autoscaler.replay.contestants import ours, peers  # noqa: PLC0415
-    from autoscaler.replay.formats import Reading, open_trace  # noqa: PLC0415
+    from autoscaler.replay.formats import Reading  # noqa: PLC0415
     from autoscaler.replay.policy_file import load_policy  # noqa: PLC0415
+    from autoscaler.replay.selected import open_selected  # noqa: PLC0415
 
     if png is not None:
         need_matplotlib()
     wish = load_policy(policy)
-    how = Reading(seed=seed, rate=rate, from_s=from_s, until_s=until_s, workload=workload)
-    source = open_trace(trace, file_format=file_format, how=how)
+    how = Reading(
+        seed=seed,
+        rate=rate,
+        from_s=from_s,
+        until_s=until_s,
+        workload=workload,
+        max_requests=max_requests,
+    )
+    source = open_selected(trace, file_format=file_format, how=how)
     gateway = wish.settings.gateway
     world = World(
         workers=workers,

@@ -23,6 +23,11 @@ class Row:
         self._columns = columns
         self._values = values
 
+    @property
+    def place(self) -> str:
+        """File and line, for messages."""
+        return f"{self.path}, line {self.line}"
+
     def text(self, column: str) -> str | None:
         """A value without spaces around it; None when it is empty or there is no such column."""
         index = self._columns.get(column)
@@ -63,7 +68,7 @@ class Row:
         """
         text = self.text(column)
         if text is None:
-            raise self.wrong(column, "it is empty")
+            raise self._missing(column)
         try:
             value = float(text)
         except ValueError:
@@ -79,12 +84,21 @@ class Row:
             ReplayError: It is not.
         """
         if value is None:
-            raise self.wrong(column, "it is empty")
+            raise self._missing(column)
         return value
 
     def wrong(self, column: str, what: str) -> ReplayError:
         """The error to raise about a value."""
-        return ReplayError(f"{self.path}, line {self.line}, column {column}: {what}", code=2)
+        return ReplayError(f"{self.place}, column {column}: {what}", code=2)
+
+    def _missing(self, column: str) -> ReplayError:
+        if column in self._columns:
+            return self.wrong(column, "it is empty")
+        return ReplayError(
+            f"{self.path}, line 1: there is no column {column}",
+            hint=f"Its columns are {', '.join(self._columns)}.",
+            code=2,
+        )
 
     def _date(self, column: str, text: str) -> float:
         try:
@@ -130,7 +144,7 @@ def rows(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[Row]:
             (they are compared in lower case).
 
     Raises:
-        ReplayError: It cannot be read, or a line is not CSV.
+        ReplayError: It cannot be read, a line is not CSV, or has not a value for each column.
     """
     with open_text(path) as file:
         reader = csv.reader(file, strict=True)
@@ -140,8 +154,29 @@ def rows(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[Row]:
             positions = {name: index for index, name in enumerate(columns)}
             for values in reader:
                 if values:
+                    _check_width(path, reader.line_num, columns, values)
                     yield Row(path, reader.line_num, positions, values)
         except csv.Error as exc:
             raise ReplayError(f"{path}, line {reader.line_num}: {exc}", code=2) from exc
         except UnicodeDecodeError as exc:
             raise ReplayError(f"{path} is not a text file in UTF-8", code=2) from exc
+
+
+def _check_width(path: Path, line: int, columns: Sequence[str], values: Sequence[str]) -> None:
+    """Refuse a row with too few values, or with more; a comma at the end is no value."""
+    if len(values) == len(columns):
+        return
+    place = f"{path}, line {line}"
+    if len(values) < len(columns):
+        missing = columns[len(values)]
+        raise ReplayError(
+            f"{place}, column {missing}: it is missing; the line has {len(values)} of"
+            f" {len(columns)} values",
+            code=2,
+        )
+    if any(value.strip() for value in values[len(columns) :]):
+        raise ReplayError(
+            f"{place}, column {len(columns) + 1}: {values[len(columns)].strip()!r} is beyond the"
+            f" {len(columns)} columns",
+            code=2,
+        )

@@ -1,11 +1,28 @@
 """Options about traces and the world that several commands share."""
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from autoscaler.replay.formats import READERS
+
+MAX_HOURS: Final = 10_000
+"""Longest traffic, hours: somewhat more than a year."""
+MAX_S: Final = MAX_HOURS * 3600.0
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse what is no finite number; the checks of bounds let `nan` through.
+
+    Raises:
+        typer.BadParameter: It is none; the message names the option.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
+
 
 TraceFile = Annotated[
     Path,
@@ -30,18 +47,41 @@ Format = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of all that is left to chance.")]
 Beginning = Annotated[
-    float, typer.Option("--from", metavar="SECONDS", min=0.0, help="Begin here in the trace.")
+    float,
+    typer.Option(
+        "--from",
+        metavar="SECONDS",
+        min=0.0,
+        max=MAX_S,
+        callback=finite,
+        help="Begin here in the trace.",
+    ),
 ]
 End = Annotated[
     float | None,
-    typer.Option("--until", metavar="SECONDS", min=0.0, help="End here. Default: its end."),
+    typer.Option(
+        "--until",
+        metavar="SECONDS",
+        min=0.0,
+        max=MAX_S,
+        callback=finite,
+        help="End here. Default: its end.",
+    ),
 ]
 Rate = Annotated[
     float,
     typer.Option(
         metavar="FACTOR",
         min=0.0,
+        callback=finite,
         help="Multiply the traffic. Above 1 only for formats that tell rates.",
+    ),
+]
+MaxRequests = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Most requests that a trace which only counts them may come to; more are refused.",
     ),
 ]
 Workload = Annotated[
@@ -77,9 +117,19 @@ Concurrency = Annotated[
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Gateway workers.")]
 TailS = Annotated[
     float,
-    typer.Option("--tail", metavar="SECONDS", min=0.0, help="Simulate this much longer."),
+    typer.Option(
+        "--tail",
+        metavar="SECONDS",
+        min=0.0,
+        max=MAX_S,
+        callback=finite,
+        help="Simulate this much longer.",
+    ),
 ]
-Gpus = Annotated[float, typer.Option(min=0.0, help="GPUs per replica, for GPU-hours.")]
+Gpus = Annotated[
+    float, typer.Option(min=0.0, callback=finite, help="GPUs per replica, for GPU-hours.")
+]
 Price = Annotated[
-    float | None, typer.Option(min=0.0, help="Of one replica for an hour, for the price.")
+    float | None,
+    typer.Option(min=0.0, callback=finite, help="Of one replica for an hour, for the price."),
 ]

@@ -265,11 +265,14 @@ def advise(tried: Sequence[Tried], wanted: Wanted) -> Advice:
     why = []
     able = [one for one in best_of if _meets(one, wanted)]
     if not able:
-        why.append("No setting that was tried meets the demands; this one comes nearest.")
-        able = [min(best_of, key=lambda one: _misses(one, wanted))]
-    if wanted.wait_p95_s is not None:
+        chosen = min(best_of, key=lambda one: _misses(one, wanted))
+        why.append(_nearest(chosen, wanted))
+    elif wanted.wait_p95_s is not None:
         chosen = min(able, key=lambda one: (one.hours, one.wait_s))
-        why.append(f"The cheapest with a p95 of waiting of at most {wanted.wait_p95_s:g} s.")
+        within = "" if wanted.replica_hours is None else f", {wanted.replica_hours:g} replica-hours"
+        why.append(
+            f"The cheapest with a p95 of waiting of at most {wanted.wait_p95_s:g} s{within}."
+        )
     elif wanted.replica_hours is not None:
         chosen = min(able, key=lambda one: (one.wait_s, one.cold))
         why.append(f"The least waiting within {wanted.replica_hours:g} replica-hours.")
@@ -288,12 +291,30 @@ def _meets(one: Tried, wanted: Wanted) -> bool:
 def _misses(one: Tried, wanted: Wanted) -> float:
     missed = 0.0
     if wanted.wait_p95_s is not None:
-        p95 = one.result["wait_p95_s"]
-        waited = one.wait_s if p95 is None else p95
-        missed += max(0.0, waited - wanted.wait_p95_s) / max(wanted.wait_p95_s, 0.001)
+        missed += max(0.0, _p95_s(one) - wanted.wait_p95_s) / max(wanted.wait_p95_s, 0.001)
     if wanted.replica_hours is not None:
         missed += max(0.0, one.hours - wanted.replica_hours) / max(wanted.replica_hours, 0.001)
     return missed
+
+
+def _nearest(one: Tried, wanted: Wanted) -> str:
+    demands, has = [], []
+    if wanted.wait_p95_s is not None:
+        demands.append(f"a p95 of waiting of at most {wanted.wait_p95_s:g} s")
+        has.append(f"a p95 of {_p95_s(one):.3g} s")
+    if wanted.replica_hours is not None:
+        demands.append(f"at most {wanted.replica_hours:g} replica-hours")
+        has.append(f"{one.hours:.4g} replica-hours")
+    return (
+        f"No setting that was tried meets the demands ({', '.join(demands)}); this one comes"
+        f" nearest, with {', '.join(has)}."
+    )
+
+
+def _p95_s(one: Tried) -> float:
+    """Its mean where nothing was served."""
+    p95: float | None = one.result["wait_p95_s"]
+    return one.wait_s if p95 is None else p95
 
 
 def _scaled(one: Tried) -> tuple[float, float, float]:

@@ -11,6 +11,7 @@ import typer
 
 from autoscaler.replay import trace_options as options
 from autoscaler.replay.errors import ReplayError
+from autoscaler.replay.formats import MAX_REQUESTS
 from autoscaler.replay.kpa import TARGET_RATIO
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def tune(
         typer.Option(
             metavar="SECONDS",
             min=0.0,
+            callback=options.finite,
             help="Recommend the cheapest setting with at most this p95 of waiting.",
         ),
     ] = None,
@@ -52,6 +54,7 @@ def tune(
         typer.Option(
             metavar="HOURS",
             min=0.0,
+            callback=options.finite,
             help="Recommend the setting that waits least within these replica-hours.",
         ),
     ] = None,
@@ -68,6 +71,7 @@ def tune(
     until_s: options.End = None,
     rate: options.Rate = 1.0,
     workload: options.Workload = None,
+    max_requests: options.MaxRequests = MAX_REQUESTS,
     tail: options.TailS = 0.0,
     gpus: options.Gpus = 0.0,
     price: options.Price = None,
@@ -94,7 +98,8 @@ def tune(
     starts and replica-hours.
     """
     from autoscaler.replay.chance import parse_service  # noqa: PLC0415 - start-up time
-    from autoscaler.replay.formats import Reading, open_trace  # noqa: PLC0415
+    from autoscaler.replay.formats import Reading  # noqa: PLC0415
+    from autoscaler.replay.selected import open_selected  # noqa: PLC0415
     from autoscaler.replay.simulate_command import need_matplotlib  # noqa: PLC0415
     from autoscaler.replay.trials import OURS, Trial, carry_out_all, read_bench  # noqa: PLC0415
     from autoscaler.replay.tune import TuneError, Wanted, advise, explore, with_values  # noqa: PLC0415
@@ -102,9 +107,16 @@ def tune(
     if png is not None:
         need_matplotlib()
     content = _content(policy, concurrency)
-    how = Reading(seed=seed, rate=rate, from_s=from_s, until_s=until_s, workload=workload)
+    how = Reading(
+        seed=seed,
+        rate=rate,
+        from_s=from_s,
+        until_s=until_s,
+        workload=workload,
+        max_requests=max_requests,
+    )
     bench = read_bench(
-        open_trace(trace, file_format=file_format, how=how),
+        open_selected(trace, file_format=file_format, how=how),
         parse_service(service),
         seed=seed,
         workers=workers,

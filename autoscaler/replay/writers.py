@@ -18,6 +18,16 @@ RECORDING_STEP_S: Final = 1.0
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+
+def no_tokens() -> ReplayError:
+    """Why the format azure cannot be written."""
+    return ReplayError(
+        "the format azure tells tokens, and this traffic has none",
+        hint="Give --tokens PROMPT,GENERATED, or write another format.",
+        code=2,
+    )
+
+
 Writer = Callable[[Iterable[Arrival], TextIO, float], None]
 """Arrivals in order, the file, and the wall clock of second 0 (epoch seconds)."""
 
@@ -57,11 +67,7 @@ def write_azure(arrivals: Iterable[Arrival], file: TextIO, began_at: float) -> N
     file.write("TIMESTAMP,ContextTokens,GeneratedTokens\n")
     for arrival in arrivals:
         if arrival.prompt_tokens is None or arrival.generated_tokens is None:
-            raise ReplayError(
-                "the format azure tells tokens, and this traffic has none",
-                hint="Give --tokens PROMPT,GENERATED, or write another format.",
-                code=2,
-            )
+            raise no_tokens()
         moment = _EPOCH + timedelta(seconds=began_at + arrival.at_s)
         stamp = moment.strftime("%Y-%m-%d %H:%M:%S.%f")
         file.write(f"{stamp}0,{arrival.prompt_tokens},{arrival.generated_tokens}\n")

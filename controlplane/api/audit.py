@@ -55,12 +55,12 @@ async def list_audit(call: ListCall, query: Annotated[AuditQuery, Query()]) -> d
 
 async def _lines(call: Call) -> AsyncIterator[AuditLine]:
     """The whole journal, each line once: those that come meanwhile move the others on."""
+    store = call.services.store
     offset, seen = 0, set()
     decoder = msgspec.json.Decoder(AuditLine)
     while True:
-        entries, _ = await call.services.store.read_journal(JOURNAL, offset=offset, limit=_SLICE)
-        for entry in entries:
-            line = decoder.decode(entry)
+        entries, _ = await store.read_journal(JOURNAL, offset=offset, limit=_SLICE)
+        for line in store.unreadable.without(entries, decoder, f"journal {JOURNAL}"):
             if line.id not in seen:
                 seen.add(line.id)
                 yield line

@@ -4,7 +4,7 @@ A report that the recorder has not looked at yet is counted here in the same way
 an answer lacks what the gateways have not reported, nothing else, and needs no recorder.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,7 +23,7 @@ from controlplane.model.statistics import (
 )
 from controlplane.model.workloads import Workload
 from controlplane.store.errors import StoreError, StoreUnavailableError
-from controlplane.store.statistics import Reported, Rewrite, Statistics, load_of, version_of
+from controlplane.store.statistics import Reported, Rewrite, Statistics, version_of
 
 ATTEMPTS: Final = 10
 """Of a write against the recorder's, which come every second."""
@@ -67,9 +67,9 @@ async def counted(services: Services, workload: Workload, names: Iterable[str]) 
     statistics = Statistics(services.store)
     now_s = services.clock()
     reports = await statistics.reports()
-    before = await statistics.read(workload.id, [SUMMARY])
-    protons = {*services.protons[workload.id], *decode_summary(before.get(SUMMARY)).protons}
-    news, under_way, queued = news_of(reports, workload.id, protons)
+    before = await statistics.summary(workload.id)
+    protons = {*services.protons[workload.id], *before.protons}
+    news, under_way, queued = _news_of(statistics, reports, workload.id, protons)
     wanted = dict.fromkeys((*fields_of(news, now_s=now_s), *names))
     stored = await statistics.read(workload.id, list(wanted))
     if is_void(stored, since=workload.stats_since):
@@ -116,7 +116,7 @@ async def rewrite(services: Services, workload: Workload, *, reset: Part | None 
         reports = await statistics.reports()
         stored = await statistics.read_all(workload.id)
         protons = {*services.protons[workload.id], *decode_summary(stored.get(SUMMARY)).protons}
-        news, under_way, _ = news_of(reports, workload.id, protons)
+        news, under_way, _ = _news_of(statistics, reports, workload.id, protons)
         if not stored and not news:
             return
         old = buckets_in(stored) if is_void(stored, since=since) else ()
@@ -146,20 +146,19 @@ async def rewrite(services: Services, workload: Workload, *, reset: Part | None 
     raise StoreUnavailableError("the statistics were written by somebody else each time")
 
 
-def news_of(
-    reports: Iterable[Reported], workload_id: str, protons: Iterable[str]
+def _news_of(
+    statistics: Statistics,
+    reports: Iterable[Reported],
+    workload_id: str,
+    protons: Collection[str],
 ) -> tuple[list[News], int, int]:
     """What reports say of a workload; requests under way at workers that live, and waiting ones."""
     news: list[News] = []
     under_way = queued = 0
-    protons = list(protons)
     for lives, _, report in reports:
         for proton_id in protons:
-            raw = report.protons.get(proton_id)
-            if raw is None:
-                continue
-            load = load_of(raw)
-            if load.workload_id != workload_id:
+            load = statistics.load_of(report, proton_id)
+            if load is None or load.workload_id != workload_id:
                 continue
             news.append(News(report.worker_id, proton_id, report.clock_s, report.sent_at, load))
             if lives:

@@ -7,12 +7,12 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, TypeVar
-from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Path, Query
 
 from controlplane.api.call import Call, ListCall
 from controlplane.api.errors import RESPONSES
+from controlplane.api.pages import link
 from controlplane.api.platform_values import HOUR_S, platform_values
 from controlplane.lifecycle import access
 from controlplane.lifecycle.plans import NotFoundError, UnfitError
@@ -209,27 +209,19 @@ def _page(
     form: Callable[[sqlite3.Row], T],
     query: LogParameters | TraceParameters | SpanParameters,
 ) -> dict[str, Any]:
-    """A page: the next one begins after its last row, however many fitted."""
-    rows, more = found or Found([], more=False)
-    data = [form(row) for row in rows]
-    before = max(0, query.offset - query.limit)
-    return {
-        "count": len(data),
-        "next": _link(call, query, query.offset + len(rows)) if more else None,
-        "previous": _link(call, query, before) if query.offset else None,
-        "data": data,
-    }
-
-
-def _link(call: Call, query: LogParameters | TraceParameters | SpanParameters, offset: int) -> str:
-    """Another page, with the end of the window fixed: what comes meanwhile moves nothing."""
-    request = call.request
-    given = parse_qsl(request.url.query, keep_blank_values=True)
-    kept = [(name, value) for name, value in given if name not in {"offset", "limit"}]
+    """A page: the next one begins after its last row, the one before ends at its first."""
+    rows, more, before = found or Found([], more=False)
+    # With the end of the window fixed: what comes meanwhile moves nothing.
+    until = {}
     if isinstance(query, InWindow) and query.end_time is None:
-        kept.append(("endTime", timestamp(call.services.clock())))
-    text = urlencode([*kept, ("offset", offset), ("limit", query.limit)])
-    return str(request.url.replace(path=request.state.path_as_sent, query=text))
+        until["endTime"] = timestamp(call.services.clock())
+    after = (query.offset + len(rows), query.limit) if more else None
+    return {
+        "count": len(rows),
+        "next": link(call.request, *after, more=until) if after else None,
+        "previous": link(call.request, *before, more=until) if before else None,
+        "data": [form(row) for row in rows],
+    }
 
 
 def _with_ends(window: Window, now_s: float) -> Window:

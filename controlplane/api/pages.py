@@ -8,19 +8,16 @@ exactly once, with what it is now, and new ones do not come. When nobody remembe
 more, or the store is away, the item at the edge says where to go on.
 """
 
-import base64
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-import msgspec
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
 from controlplane.api.call import Call
+from controlplane.api.cursors import Edge, Key, Rows, cut_walk, decode, encode, no_cursor
 from controlplane.model.kinds import Record, Tag
 from controlplane.model.states import IMPORTANCE_ORDER, Importance, ProtonState
 from controlplane.wire.base import Input, Shape
@@ -108,10 +105,6 @@ class Walked(Protocol):
         """From a link."""
 
 
-Key = str | int | float
-"""What items are ordered by; ids decide between equals."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Sorting(Generic[R]):
     """How the items of a list can be ordered."""
@@ -182,27 +175,27 @@ async def page_of(
     Raises:
         RequestValidationError: The cursor is none of this list's.
     """
-    edge = None if query.cursor is None else _decode(query.cursor)
+    edge = None if query.cursor is None else decode(query.cursor)
     field = query.order_by.removeprefix("-")
     if edge is not None and edge.order != query.order_by:
-        raise _no_cursor(f"it belongs to orderBy {edge.order}, not {query.order_by}")
+        raise no_cursor(f"it belongs to orderBy {edge.order}, not {query.order_by}")
     walks = call.services.walks
     ids = await walks.ids(edge.walk) if edge is not None and edge.walk is not None else None
     if ids is not None and edge is not None:
-        cut = _cut_walk(ids, found, edge, limit=query.limit)
+        cut = cut_walk(ids, found, edge, limit=query.limit)
         walk = edge.walk
     else:
-        rows = _Rows(found, sorting.keys[field], descending=query.order_by.startswith("-"))
+        rows = Rows(found, sorting.keys[field], descending=query.order_by.startswith("-"))
         cut = rows.cut(edge, offset=query.offset, limit=query.limit)
         walk = None
         if field not in sorting.fixed and (cut.before or cut.after):
             walk = await walks.keep([record.id for record in rows])
 
-    def link(offset: int, edges: tuple[R, int] | None, *, before: bool) -> str:
+    def edge_link(offset: int, edges: tuple[R, int] | None, *, before: bool) -> str:
         if edges is None:
-            return _link(call.request, offset, query.limit)
+            return link(call.request, offset, query.limit)
         record, at = edges
-        found_edge = _Edge(
+        found_edge = Edge(
             order=query.order_by,
             before=before,
             key=sorting.keys[field](record),
@@ -210,7 +203,7 @@ async def page_of(
             walk=walk,
             at=at,
         )
-        return _link(call.request, offset, query.limit, cursor=_encode(found_edge))
+        return link(call.request, offset, query.limit, more={"cursor": encode(found_edge)})
 
     items = cut.items
     first = (items[0], cut.start) if items else None
@@ -218,8 +211,8 @@ async def page_of(
     return {
         "total_count": len(found),
         "count": len(items),
-        "next": link(cut.stop, last, before=False) if cut.after else None,
-        "previous": link(max(0, cut.start - query.limit), first, before=True)
+        "next": edge_link(cut.stop, last, before=False) if cut.after else None,
+        "previous": edge_link(max(0, cut.start - query.limit), first, before=True)
         if cut.before
         else None,
         "data": [view(item) for item in items],
@@ -227,7 +220,13 @@ async def page_of(
 
 
 def envelope(
-    request: Request, data: Sequence[T], *, total: int, offset: int, limit: int
+    request: Request,
+    data: Sequence[T],
+    *,
+    total: int,
+    offset: int,
+    limit: int,
+    places: int | None = None,
 ) -> dict[str, Any]:
     """Fields of a `Page` without a cursor; links are absolute, on the host that the client asked.
 
@@ -237,13 +236,15 @@ def envelope(
         total: Items on all pages.
         offset: Place of the first item of this page.
         limit: Items per page.
+        places: Of this page, where they are more than the items: some cannot be shown.
     """
-    following = offset + len(data)
+    places = len(data) if places is None else places
+    following = offset + places
     return {
         "total_count": total,
         "count": len(data),
-        "next": _link(request, following, limit) if data and following < total else None,
-        "previous": _link(request, max(0, offset - limit), limit) if offset > 0 else None,
+        "next": link(request, following, limit) if places and following < total else None,
+        "previous": link(request, max(0, offset - limit), limit) if offset > 0 else None,
         "data": list(data),
     }
 
@@ -253,133 +254,22 @@ def cut(items: Sequence[T], *, offset: int, limit: int) -> Sequence[T]:
     return items[offset : offset + limit]
 
 
-class _Edge(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The inside of a cursor."""
+def link(
+    request: Request, offset: int, limit: int, *, more: Mapping[str, str] | None = None
+) -> str:
+    """Another page of the list that was asked for, on the host that the client asked.
 
-    order: str
-    before: bool
-    """The page ends before the item; else it begins behind it."""
-    key: Key
-    id: str
-    walk: str | None = None
-    """Name of the ids that were kept."""
-    at: int = 0
-    """Where among them the page begins or ends."""
-
-
-class _Cut(NamedTuple, Generic[R]):
-    """One page of a list."""
-
-    items: Sequence[R]
-    start: int
-    """Place of the first item."""
-    stop: int
-    """Place behind the last one."""
-    before: bool
-    """Whether there are items before it."""
-    after: bool
-
-
-class _Rows(Generic[R]):
-    """Items in order."""
-
-    def __init__(self, found: Iterable[R], key: Callable[[R], Key], *, descending: bool) -> None:
-        # Ids differ, so records are never compared.
-        self._rows: list[tuple[Any, str, R]] = sorted((key(r), r.id, r) for r in found)
-        self._descending = descending
-
-    def __iter__(self) -> Iterator[R]:
-        rows = reversed(self._rows) if self._descending else self._rows
-        return (row[2] for row in rows)
-
-    def cut(self, edge: _Edge | None, *, offset: int, limit: int) -> _Cut[R]:
-        """The page at an offset, or at the edge of another one."""
-        total = len(self._rows)
-        if edge is None:
-            start = offset
-            stop = min(total, start + limit)
-        elif edge.before:
-            stop = self._place(edge, behind=False)
-            start = max(0, stop - limit)
-        else:
-            start = self._place(edge, behind=True)
-            stop = min(total, start + limit)
-        if self._descending:
-            rows = self._rows[max(0, total - stop) : max(0, total - start)][::-1]
-        else:
-            rows = self._rows[start:stop]
-        items = [row[2] for row in rows]
-        return _Cut(items, start, stop, before=start > 0, after=bool(items) and stop < total)
-
-    def _place(self, edge: _Edge, *, behind: bool) -> int:
-        """How many items come before the edge; with itself, if it is there and `behind`."""
-        search = bisect_right if behind is not self._descending else bisect_left
-        try:
-            place = search(self._rows, (edge.key, edge.id), key=lambda row: row[:2])
-        except TypeError as exc:
-            raise _no_cursor("it is not one of this order") from exc
-        return len(self._rows) - place if self._descending else place
-
-
-def _cut_walk(ids: Sequence[str], found: Iterable[R], edge: _Edge, *, limit: int) -> _Cut[R]:
-    """A page of the ids that were kept: those of them that still fit."""
-    present = {record.id: record for record in found}
-    items: list[R] = []
-    at = max(0, min(edge.at, len(ids)))
-    start = stop = at
-    if edge.before:
-        while start > 0 and len(items) < limit:
-            start -= 1
-            if ids[start] in present:
-                items.append(present[ids[start]])
-        items.reverse()
-    else:
-        while stop < len(ids) and len(items) < limit:
-            if ids[stop] in present:
-                items.append(present[ids[stop]])
-            stop += 1
-    return _Cut(
-        items,
-        start,
-        stop,
-        before=any(ids[n] in present for n in range(start - 1, -1, -1)),
-        after=any(ids[n] in present for n in range(stop, len(ids))),
-    )
-
-
-def _encode(edge: _Edge) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(edge)).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> _Edge:
-    try:
-        return msgspec.json.decode(
-            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=_Edge
-        )
-    except (ValueError, msgspec.DecodeError) as exc:
-        raise _no_cursor("take it from `next` or `previous` as it is") from exc
-
-
-def _no_cursor(why: str) -> RequestValidationError:
-    return RequestValidationError(
-        [
-            {
-                "type": "value_error",
-                "loc": ("query", "cursor"),
-                "msg": f"The cursor cannot be used: {why}.",
-            }
-        ]
-    )
-
-
-def _link(request: Request, offset: int, limit: int, *, cursor: str | None = None) -> str:
+    Args:
+        request: Whose other query parameters the link keeps.
+        offset: Place of the page's first item.
+        limit: Most items on it.
+        more: Further parameters.
+    """
+    more = more or {}
     kept = [
         (name, value)
         for name, value in parse_qsl(request.url.query, keep_blank_values=True)
-        if name not in {"offset", "limit", "cursor"}
+        if name not in {"offset", "limit", "cursor", *more}
     ]
-    placed: list[tuple[str, object]] = [("offset", offset), ("limit", limit)]
-    if cursor is not None:
-        placed.append(("cursor", cursor))
-    query = urlencode([*kept, *placed])
+    query = urlencode([*kept, ("offset", offset), ("limit", limit), *more.items()])
     return str(request.url.replace(path=request.state.path_as_sent, query=query))

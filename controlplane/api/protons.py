@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import APIRouter, Query, Response
 
 from controlplane.api.call import Call, ListCall, PlainCall
 from controlplane.api.errors import RESPONSES
+from controlplane.api.journals import journal_page, proton_asked_for
 from controlplane.api.pages import NewPage, OldPage, Page, cut, envelope
 from controlplane.api.views import Views
 from controlplane.lifecycle import access
@@ -133,35 +133,12 @@ def _protons(call: Call, workload_id: str, query: NewPage | OldPage) -> dict[str
 
 async def _events(call: Call, workload_id: str, query: NewPage | OldPage) -> dict[str, Any]:
     call.workload(workload_id, access.READERS)
-    entries, total = await call.services.store.read_journal(
-        f"events:{workload_id}", offset=query.offset, limit=query.limit
-    )
-    return envelope(
-        call.request,
-        [EventFormatted.of(msgspec.json.decode(entry, type=Event)) for entry in entries],
-        total=total,
-        offset=query.offset,
-        limit=query.limit,
-    )
+    return await journal_page(call, f"events:{workload_id}", query, Event, EventFormatted.of)
 
 
 async def _decisions(
     call: Call, workload_id: str, query: NewDecisionQuery | OldDecisionQuery
 ) -> dict[str, Any]:
-    workload = call.workload(workload_id, access.READERS).record
-    proton_id = workload.active_proton_id
-    if query.proton_id is not None:
-        proton_id = call.proton(workload_id, query.proton_id).id
-    entries: list[bytes] = []
-    total = 0
-    if proton_id is not None:
-        entries, total = await call.services.store.read_journal(
-            f"decisions:{proton_id}", offset=query.offset, limit=query.limit
-        )
-    return envelope(
-        call.request,
-        [DecisionFormatted.of(msgspec.json.decode(entry, type=Decision)) for entry in entries],
-        total=total,
-        offset=query.offset,
-        limit=query.limit,
-    )
+    proton_id = proton_asked_for(call, workload_id, query.proton_id)
+    name = None if proton_id is None else f"decisions:{proton_id}"
+    return await journal_page(call, name, query, Decision, DecisionFormatted.of)

@@ -85,6 +85,15 @@ class WorkloadFilters(_TagFilters):
     enclaves: _Words = Field(default_factory=list, description="The same as `enclave`.")
 
 
+class _OldOrder(OldPage):
+    sort: str
+
+    @property
+    def order_by(self) -> str:
+        """`sort` under the name that the code uses."""
+        return self.sort
+
+
 class NewWorkloadQuery(WorkloadFilters, Cursor, NewPage):
     """Query of the workload list in the new family."""
 
@@ -92,16 +101,11 @@ class NewWorkloadQuery(WorkloadFilters, Cursor, NewPage):
     service_stats: bool = Field(False, description="Fill `requestStats`.")
 
 
-class OldWorkloadQuery(WorkloadFilters, Cursor, OldPage):
+class OldWorkloadQuery(WorkloadFilters, Cursor, _OldOrder):
     """Query of the workload list in the old family."""
 
     sort: _WorkloadOrder = "createdAt"
     service_stats: bool = Field(False, description="Fill `requestStats`.")
-
-    @property
-    def order_by(self) -> str:
-        """`sort` under the name that the code uses."""
-        return self.sort
 
 
 WorkloadQuery = NewWorkloadQuery | OldWorkloadQuery
@@ -119,15 +123,10 @@ class NewArtifactQuery(_ArtifactFilters, Cursor, NewPage):
     order_by: _Order = "createdAt"
 
 
-class OldArtifactQuery(_ArtifactFilters, Cursor, OldPage):
+class OldArtifactQuery(_ArtifactFilters, Cursor, _OldOrder):
     """Query of the artifact list in the old family."""
 
     sort: _Order = "createdAt"
-
-    @property
-    def order_by(self) -> str:
-        """`sort` under the name that the code uses."""
-        return self.sort
 
 
 ArtifactQuery = NewArtifactQuery | OldArtifactQuery
@@ -151,15 +150,10 @@ class NewDeploymentQuery(_DeploymentFilters, Cursor, NewPage):
     order_by: _WorkloadOrder = "createdAt"
 
 
-class OldDeploymentQuery(_DeploymentFilters, Cursor, OldPage):
+class OldDeploymentQuery(_DeploymentFilters, Cursor, _OldOrder):
     """Query of the deployment list in the old family."""
 
     sort: _WorkloadOrder = "createdAt"
-
-    @property
-    def order_by(self) -> str:
-        """`sort` under the name that the code uses."""
-        return self.sort
 
 
 DeploymentQuery = NewDeploymentQuery | OldDeploymentQuery

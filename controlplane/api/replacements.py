@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import APIRouter, Query
 
 from controlplane.api.call import Call, ListCall, PlainCall
 from controlplane.api.errors import RESPONSES
-from controlplane.api.pages import NewPage, OldPage, Page, envelope
+from controlplane.api.journals import journal_page
+from controlplane.api.pages import NewPage, OldPage, Page
 from controlplane.api.present import limits, one_at_a_time, present
 from controlplane.api.sights import evidence, patience, ready_replicas, situation
 from controlplane.api.writes import carry_out
@@ -120,16 +120,10 @@ def formatted(call: Call, workload: Workload) -> ReplacementFormatted:
 
 async def _history(call: Call, workload_id: str, query: NewPage | OldPage) -> dict[str, Any]:
     call.workload(workload_id, access.READERS)
-    entries, total = await call.services.store.read_journal(
-        f"history:{workload_id}", offset=query.offset, limit=query.limit
-    )
-    return envelope(
-        call.request,
-        [
-            ReplacementFormatted.of(msgspec.json.decode(entry, type=Replacement), call.family)
-            for entry in entries
-        ],
-        total=total,
-        offset=query.offset,
-        limit=query.limit,
+    return await journal_page(
+        call,
+        f"history:{workload_id}",
+        query,
+        Replacement,
+        lambda entry: ReplacementFormatted.of(entry, call.family),
     )

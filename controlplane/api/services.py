@@ -142,7 +142,10 @@ class Services:
         self.workloads = Index(self.mirror, Workload, lambda r: r.artifact_id)
         self.replacing = Index(self.mirror, Workload, _is_replacing)
         self.artifacts = Index(self.mirror, Artifact, lambda r: r.repository_id)
-        self.telemetry.watch_store(lambda: self.store.available and self.mirror.healthy)
+        self.telemetry.watch_store(
+            lambda: self.store.available and self.mirror.healthy,
+            lambda: self.store.unreadable.count,
+        )
         if self.intake is not None:
             self.telemetry.watch_archive(self.intake.archive)
 

@@ -2,13 +2,12 @@
 
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import APIRouter, Query
 
 from controlplane.api.call import Call, ListCall
 from controlplane.api.errors import RESPONSES
-from controlplane.api.pages import NewPage, OldPage, Page, envelope
-from controlplane.lifecycle import access
+from controlplane.api.journals import journal_page, proton_asked_for
+from controlplane.api.pages import NewPage, OldPage, Page
 from controlplane.model.shadows import ShadowEntry, ShadowKind, journal_name
 from controlplane.wire.journals import ShadowFormatted
 
@@ -51,20 +50,6 @@ async def list_console_shadow_decisions(
 async def _decisions(
     call: Call, workload_id: str, query: NewShadowQuery | OldShadowQuery
 ) -> dict[str, Any]:
-    workload = call.workload(workload_id, access.READERS).record
-    proton_id = workload.active_proton_id
-    if query.proton_id is not None:
-        proton_id = call.proton(workload_id, query.proton_id).id
-    entries: list[bytes] = []
-    total = 0
-    if proton_id is not None:
-        entries, total = await call.services.store.read_journal(
-            journal_name(query.kind, proton_id), offset=query.offset, limit=query.limit
-        )
-    return envelope(
-        call.request,
-        [ShadowFormatted.of(msgspec.json.decode(entry, type=ShadowEntry)) for entry in entries],
-        total=total,
-        offset=query.offset,
-        limit=query.limit,
-    )
+    proton_id = proton_asked_for(call, workload_id, query.proton_id)
+    name = None if proton_id is None else journal_name(query.kind, proton_id)
+    return await journal_page(call, name, query, ShadowEntry, ShadowFormatted.of)

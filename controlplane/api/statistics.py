@@ -37,7 +37,6 @@ from controlplane.lifecycle.statistics import (
 from controlplane.lifecycle.statistics import counted as counted_window
 from controlplane.model.events import EVENTS_KEPT, EventType
 from controlplane.model.kinds import Kind
-from controlplane.model.statistics import decode_summary
 from controlplane.model.workloads import Proton, Workload
 from controlplane.store.statistics import Statistics
 from controlplane.wire.base import maybe_timestamp, whole
@@ -74,10 +73,11 @@ async def get_totals(call: ListCall, query: Annotated[WorkloadFilters, Query()])
         active += views.workload_status(workload).ready_replicas > 0
         if access.role_on(call.user, workload) in access.READERS:
             readable.append(workload)
-    summaries = await Statistics(services.store).summaries([w.id for w in readable])
+    statistics = Statistics(services.store)
+    summaries = await statistics.summaries([w.id for w in readable])
     totals = Totals(now_s=services.clock())
     async for workload in in_turns(readable):
-        summary = decode_summary(summaries[workload.id])
+        summary = statistics.summary_of(workload.id, summaries[workload.id])
         if summary.since == workload.stats_since:
             totals.add(summary)
     return TotalsFormatted.of(totals.compared(), total=len(found), active=active)
@@ -231,8 +231,7 @@ async def deployment_stats(call: Call, workload: Workload) -> DeploymentStats:
     horizon = horizon_of(call, workload, None)
     span = window(None, None, horizon)
     covering = tiles(span, horizon)
-    before = await Statistics(services.store).summaries([workload.id])
-    known = decode_summary(before[workload.id]).protons
+    known = (await Statistics(services.store).summary(workload.id)).protons
     fields = names(covering, {*known, *services.protons[workload.id]})
     found = await counted(services, workload, fields)
     bucket = total(found.stored, fields)
@@ -272,8 +271,7 @@ async def _proton_id(call: Call, workload: Workload, asked: str | None) -> str |
         return workload.active_proton_id
     proton = call.services.mirror.get(Proton, asked)
     if proton is None:
-        found = await Statistics(call.services.store).summaries([workload.id])
-        known = asked in decode_summary(found[workload.id]).protons
+        known = asked in (await Statistics(call.services.store).summary(workload.id)).protons
     else:
         known = proton.workload_id == workload.id
     if not known:

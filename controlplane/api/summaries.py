@@ -6,7 +6,7 @@ from controlplane.api.call import Call
 from controlplane.api.counted import retention_s
 from controlplane.lifecycle import access
 from controlplane.lifecycle.overviews import week
-from controlplane.model.statistics import decode_summary
+from controlplane.model.statistics import NO_SUMMARY
 from controlplane.model.workloads import Workload
 from controlplane.store.errors import StoreError
 from controlplane.store.statistics import Statistics
@@ -33,17 +33,18 @@ async def add_statistics(
             readable[workload.id] = (workload, answer)
     if not readable or not (request_stats or services.store.available):
         return
+    statistics = Statistics(services.store)
     try:
-        found = await Statistics(services.store).summaries(list(readable))
+        found = await statistics.summaries(list(readable))
     except StoreError:
         if request_stats:
             raise
         return
     now_s = services.clock()
     for workload, answer in readable.values():
-        summary = decode_summary(found[workload.id])
+        summary = statistics.summary_of(workload.id, found[workload.id])
         if summary.since != workload.stats_since:  # from before a reset
-            summary = decode_summary(None)
+            summary = NO_SUMMARY
         answer.last_response = maybe_timestamp(summary.last_response_at)
         if request_stats:
             kept_s = retention_s(services, workload)

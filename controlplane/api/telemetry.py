@@ -38,9 +38,10 @@ class Telemetry:
             registry=self.registry,
         )
 
-    def watch_store(self, healthy: Callable[[], bool]) -> None:
-        """Ask `healthy` whenever `/metrics` is read."""
+    def watch_store(self, healthy: Callable[[], bool], unreadable: Callable[[], int]) -> None:
+        """Ask both whenever `/metrics` is read."""
         self._store_up.set_function(lambda: float(healthy()))
+        self.registry.register(_Unreadable(unreadable))
 
     def watch_archive(self, archive: Archive) -> None:
         """Show what becomes of telemetry that this process has received."""
@@ -58,6 +59,20 @@ class Telemetry:
     def page(self) -> bytes:
         """The metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _Unreadable(Collector):
+    """What could not be read in the store, as it is counted when `/metrics` is read."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(
+            "api_store_unreadable_values",
+            "Values in the store that could not be read and were left out: the log names each.",
+            self._count(),
+        )
 
 
 class _Kept(Collector):

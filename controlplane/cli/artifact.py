@@ -1,12 +1,14 @@
 """`tidegate artifact`: what to run, as a thing of its own."""
 
+from operator import itemgetter
 from typing import Annotated
 
 import typer
 
 from controlplane.cli import creating, options
 from controlplane.cli.client import connect
-from controlplane.cli.output import print_json, print_table, say
+from controlplane.cli.lists import searched
+from controlplane.cli.output import or_dash, print_items, print_json, say, second
 from controlplane.cli.specs import ContainerOptions, artifact_body, read_spec, usage
 
 app = typer.Typer(help="Create, look at, lock, clone and delete artifacts.", no_args_is_help=True)
@@ -50,33 +52,23 @@ def create(
 @app.command("list")
 def list_(
     *,
-    search: Annotated[
-        str | None, typer.Option(help="Only names that contain this. Default: all.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most entries.")] = 100,
+    search: options.Search = None,
+    limit: options.Most = 100,
     url: options.ApiUrl = None,
     token: options.ApiToken = None,
     as_json: options.Json = False,
 ) -> None:
     """List artifacts."""
-    with connect(url=url, token=token) as api:
-        query: dict[str, str | int] = {"search": search} if search else {}
-        items = list(api.pages("artifacts", query=query, limit=limit))
-    if as_json:
-        print_json(items)
-        return
-    print_table(
-        ["NAME", "ID", "STATUS", "VERSION", "CREATED"],
-        [
-            (
-                item["name"],
-                item["id"],
-                item["status"],
-                "-" if item["version"] is None else item["version"],
-                item["createdAt"][:19],
-            )
-            for item in items
-        ],
+    print_items(
+        searched("artifacts", search, limit=limit, url=url, token=token),
+        {
+            "NAME": itemgetter("name"),
+            "ID": itemgetter("id"),
+            "STATUS": itemgetter("status"),
+            "VERSION": lambda item: or_dash(item["version"]),
+            "CREATED": lambda item: second(item["createdAt"]),
+        },
+        as_json=as_json,
     )
 
 

@@ -1,12 +1,13 @@
 """`tidegate audit`: who changed what. For admins."""
 
+from operator import itemgetter
 from typing import Annotated
 
 import typer
 
 from controlplane.cli import options
 from controlplane.cli.client import Json, connect
-from controlplane.cli.output import print_json, print_table
+from controlplane.cli.output import print_items, second
 
 _SHOWN_CHARS = 60
 
@@ -46,23 +47,18 @@ def audit(
     query: dict[str, str | int] = {name: value for name, value in named.items() if value}
     with connect(url=url, token=token) as api:
         lines = list(api.pages("audit", query=query, limit=limit))
-    if as_json:
-        print_json(lines)
-        return
-    print_table(
-        ["TIME", "BY", "ACTION", "KIND", "ID", "NAME", "CHANGES"],
-        [
-            (
-                line["timestamp"][:19],
-                line["actor"]["name"],
-                line["action"],
-                line["kind"],
-                line["recordId"],
-                line["recordName"],
-                told(line),
-            )
-            for line in lines
-        ],
+    print_items(
+        lines,
+        {
+            "TIME": lambda line: second(line["timestamp"]),
+            "BY": lambda line: line["actor"]["name"],
+            "ACTION": itemgetter("action"),
+            "KIND": itemgetter("kind"),
+            "ID": itemgetter("recordId"),
+            "NAME": itemgetter("recordName"),
+            "CHANGES": told,
+        },
+        as_json=as_json,
     )
 
 

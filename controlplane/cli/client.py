@@ -118,19 +118,20 @@ class Api:
             query: Filters.
             limit: Most items; None: all.
         """
-        offset = 0
-        edge: dict[str, str] = {}
-        while limit is None or offset < limit:
-            size = PAGE if limit is None else min(PAGE, limit - offset)
-            asked = {**(query or {}), "limit": size, "offset": offset, **edge}
+        yielded = 0
+        edge: dict[str, str | int] = {"offset": 0}
+        while limit is None or yielded < limit:
+            size = PAGE if limit is None else min(PAGE, limit - yielded)
+            asked = {**(query or {}), "limit": size, **edge}
             page = self.call("GET", path, query=asked)
             items = page["data"]
             yield from items
-            offset += len(items)
-            if not items or not page.get("next"):
+            yielded += len(items)
+            if not page.get("next"):
                 return
             # The cursor makes the pages fit each other whatever changes meanwhile.
-            edge = {k: v for k, v in parse_qsl(urlsplit(page["next"]).query) if k == "cursor"}
+            told = parse_qsl(urlsplit(page["next"]).query)
+            edge = {name: value for name, value in told if name in {"offset", "cursor"}}
 
     def find(self, kind: str, name_or_id: str) -> Json:
         """One entity by its id, or by its name where only one has it.

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,8 @@ import typer
 from controlplane.cli import options
 from controlplane.cli.client import connect
 from controlplane.cli.errors import CliError
-from controlplane.cli.output import print_json, print_table, say, warn
+from controlplane.cli.lists import searched
+from controlplane.cli.output import print_items, print_json, say, second, warn
 from controlplane.cli.settings import data_directory, load_settings
 from controlplane.cli.specs import usage
 from controlplane.cli.stores import open_store, store_url
@@ -91,33 +93,23 @@ def create(
 @app.command("list")
 def list_(
     *,
-    search: Annotated[
-        str | None, typer.Option(help="Only names that contain this. Default: all.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most entries.")] = 100,
+    search: options.Search = None,
+    limit: options.Most = 100,
     url: options.ApiUrl = None,
     token: options.ApiToken = None,
     as_json: options.Json = False,
 ) -> None:
     """List your credentials, without their values."""
-    with connect(url=url, token=token) as api:
-        query: dict[str, str | int] = {"search": search} if search else {}
-        items = list(api.pages("credentials", query=query, limit=limit))
-    if as_json:
-        print_json(items)
-        return
-    print_table(
-        ["NAME", "ID", "TYPE", "KEYS", "CREATED"],
-        [
-            (
-                item["name"],
-                item["id"],
-                item["credentialType"],
-                ",".join(item["keys"]),
-                item["creationDate"][:19],
-            )
-            for item in items
-        ],
+    print_items(
+        searched("credentials", search, limit=limit, url=url, token=token),
+        {
+            "NAME": itemgetter("name"),
+            "ID": itemgetter("id"),
+            "TYPE": itemgetter("credentialType"),
+            "KEYS": lambda item: ",".join(item["keys"]),
+            "CREATED": lambda item: second(item["creationDate"]),
+        },
+        as_json=as_json,
     )
 
 

@@ -1,18 +1,20 @@
 """`tidegate explain`: why a workload has the replicas it has."""
 
+import contextlib
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from controlplane.cli import options
-from controlplane.cli.client import Api, Json, connect
+from controlplane.cli.client import Api, ApiError, Json, connect
 from controlplane.cli.decisions import decision_from_json
 from controlplane.cli.errors import CliError, ExitCode
 from controlplane.cli.output import print_json, say
 from controlplane.cli.replay import fetch_decision
 from controlplane.cli.shadows import render_shadows
-from controlplane.model.explain import headline, render
+from controlplane.model.decisions import Decision
+from controlplane.model.explain import headline, other_workloads, render
 from controlplane.model.shadows import ShadowKind
 
 
@@ -52,6 +54,7 @@ def explain(
             items = [fetch_decision(api, decision, found["id"])]
         else:
             items = _last(api, found, shadow, history)
+        names = {} if as_json or shadow is not None else names_of(api, decision_from_json(items[0]))
     if as_json:
         print_json(items if decision is None else items[0])
         return
@@ -61,13 +64,23 @@ def explain(
         say(render_shadows(items, workload_name=found["name"], zone=zone))
         return
     decisions = [decision_from_json(item) for item in items]
-    say(render(decisions[0], workload_name=found["name"], zone=zone))
+    say(render(decisions[0], workload_name=found["name"], zone=zone, names=names))
     say(f"id:    {decisions[0].id}")
     if decisions[1:]:
         say()
         say("before:")
         for earlier in decisions[1:]:
             say(f"  {headline(earlier, zone=zone)}  {earlier.id}")
+
+
+def names_of(api: Api, decision: Decision) -> dict[str, str]:
+    """Names of the other workloads that it speaks of, as far as the caller may see them."""
+    names = {}
+    for workload_id in other_workloads(decision):
+        # Gone meanwhile, or somebody else's: the id has to do.
+        with contextlib.suppress(ApiError):
+            names[workload_id] = api.call("GET", f"workloads/{workload_id}")["name"]
+    return names
 
 
 def _last(api: Api, found: Json, shadow: ShadowKind | None, count: int) -> list[Json]:

@@ -45,7 +45,8 @@ def knee(
     """Propose a concurrency target from measured latency against load.
 
     Up to some number of requests in flight a replica answers about as fast as when it has one;
-    beyond it latency turns up. That turn is the target to set. It can only be found where the
+    beyond it latency turns up. That turn is the target to set; latency there is at most 1.5 times
+    that of the lowest load, however far beyond was measured. It can only be found where the
     measured load went beyond it.
     """
     if (workload is None) == (samples is None):

@@ -56,6 +56,9 @@ ApiToken = Annotated[
     ),
 ]
 Workload = Annotated[str, typer.Argument(metavar="WORKLOAD", help="Name or id of a workload.")]
+Search = Annotated[str | None, typer.Option(help="Only names that contain this. Default: all.")]
+Most = Annotated[int, typer.Option(min=1, help="Most entries.")]
+MostNewest = Annotated[int, typer.Option(min=1, max=1000, help="Most entries, newest first.")]
 TimeoutS = Annotated[
     float,
     typer.Option("--timeout", metavar="SECONDS", min=0.0, help="Give up after this (exit code 4)."),

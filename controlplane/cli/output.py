@@ -4,7 +4,7 @@ Colour and live redrawing only on a terminal, and never with NO_COLOR (rich look
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -47,6 +47,22 @@ def print_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hol
     say(msgspec.json.encode(value).decode())
 
 
+def print_items(
+    items: Sequence[Any], columns: Mapping[str, Callable[[Any], object]], *, as_json: bool
+) -> None:
+    """Print what a list has: all of it as JSON, or a table.
+
+    Args:
+        items: As the API answered.
+        columns: Heading to what stands below it for an item.
+        as_json: Whether it is for a program.
+    """
+    if as_json:
+        print_json(items)
+    else:
+        print_table(list(columns), [[cell(item) for cell in columns.values()] for item in items])
+
+
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows: aligned columns on a terminal, tab-separated ones elsewhere.
 
@@ -71,6 +87,16 @@ def print_error(error: CliError) -> None:
     out.print(f"[bold red]error:[/] {escape(error.message)}")
     if error.hint:
         out.print(escape(error.hint))
+
+
+def or_dash(value: object) -> str:
+    """A value, `-` where there is none."""
+    return "-" if value is None else str(value)
+
+
+def second(timestamp: str) -> str:
+    """A timestamp of the API without what is shorter than a second."""
+    return timestamp[:19]
 
 
 def _cell(value: object) -> str:

@@ -1,6 +1,7 @@
 """`tidegate workload replace`, `replacement`, `cancel-replacement`, `history` and `rollback`."""
 
 import time
+from operator import itemgetter
 from typing import Annotated, Final
 
 import typer
@@ -8,7 +9,8 @@ import typer
 from controlplane.cli import options
 from controlplane.cli.client import Api, Json, connect
 from controlplane.cli.errors import CliError, ExitCode
-from controlplane.cli.output import print_json, print_table, say
+from controlplane.cli.lists import journal
+from controlplane.cli.output import print_items, print_json, say, second
 from controlplane.cli.specs import usage
 from controlplane.cli.waiting import DEFAULT_TIMEOUT_S
 
@@ -116,31 +118,23 @@ def cancel_replacement(
 def history(
     workload: options.Workload,
     *,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most entries, newest first.")] = 20,
+    limit: options.MostNewest = 20,
     url: options.ApiUrl = None,
     token: options.ApiToken = None,
     as_json: options.Json = False,
 ) -> None:
     """List what has been behind a workload: replacements and promotes, newest first."""
-    with connect(url=url, token=token) as api:
-        found = api.find("workloads", workload)
-        items = list(api.pages(f"workloads/{found['id']}/history", limit=limit))
-    if as_json:
-        print_json(items)
-        return
-    print_table(
-        ["TIME", "STATUS", "BY", "ARTIFACT", "BEFORE", "MESSAGE"],
-        [
-            (
-                item["createdAt"][:19],
-                "cancelled" if item["isDeleted"] else item["status"],
-                item["origin"],
-                item["candidateArtifactId"],
-                item["previousArtifactId"] or "-",
-                item["message"],
-            )
-            for item in items
-        ],
+    print_items(
+        journal(workload, "history", limit=limit, url=url, token=token),
+        {
+            "TIME": lambda item: second(item["createdAt"]),
+            "STATUS": lambda item: "cancelled" if item["isDeleted"] else item["status"],
+            "BY": itemgetter("origin"),
+            "ARTIFACT": itemgetter("candidateArtifactId"),
+            "BEFORE": lambda item: item["previousArtifactId"] or "-",
+            "MESSAGE": itemgetter("message"),
+        },
+        as_json=as_json,
     )
 
 

@@ -6,12 +6,13 @@ becomes `python -m autoscaler.replay simulate ARGS...` in this same process, `--
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import typer
 
 from controlplane.cli.datadir import running
+from controlplane.cli.errors import CliError
 from controlplane.cli.settings import data_directory, load_settings
 from controlplane.model.settings import env_name
 
@@ -44,17 +45,41 @@ def add_to(app: typer.Typer) -> None:
 
 def _passed_on(name: str) -> Callable[[typer.Context], None]:
     def command(context: typer.Context) -> None:
-        if name in READS_STORE and not os.environ.get(_STORE_URL):
-            _name_store()
+        if name in READS_STORE:
+            _name_store(_data_dir(context.args))
         arguments = [sys.executable, "-m", "autoscaler.replay", name, *context.args]
         os.execv(sys.executable, arguments)  # noqa: S606 - our own module, arguments as they came
 
     return command
 
 
-def _name_store() -> None:
-    """Tell the command where the store of the running `tidegate up` is, if one runs."""
-    settings, _ = load_settings()
-    info = running(data_directory(settings))
-    if settings.store.url is None and info is not None:
+def _data_dir(arguments: Sequence[str]) -> str | None:
+    """The data directory that the arguments name: they are not parsed here, but passed on."""
+    for i, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name == "--data-dir":
+            return value or "".join(arguments[i + 1 : i + 2]) or None
+    return None
+
+
+def _name_store(data_dir: str | None) -> None:
+    """Tell the command where the store of the running `tidegate up` is, if one runs.
+
+    Args:
+        data_dir: The one that was named; it wins over a store in the settings.
+
+    Raises:
+        CliError: Nothing runs on the one that was named.
+    """
+    if data_dir is None and os.environ.get(_STORE_URL):
+        return
+    settings, _ = load_settings(named={"up.data_dir": data_dir})
+    directory = data_directory(settings)
+    info = running(directory)
+    if info is None and data_dir is not None:
+        raise CliError(
+            f"no `tidegate up` runs on {directory}",
+            hint="Start it, or name the store: --store URL.",
+        )
+    if info is not None and (settings.store.url is None or data_dir is not None):
         os.environ[_STORE_URL] = info.store_url

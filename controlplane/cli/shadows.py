@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from controlplane.cli.client import Json
 from controlplane.cli.decisions import decision_from_json
-from controlplane.model.explain import headline, render
+from controlplane.model.explain import count, headline, render
 
 _ROWS: Final[Mapping[str, str]] = {
     "replicaMinutes": "replica-minutes",
@@ -16,6 +16,11 @@ _ROWS: Final[Mapping[str, str]] = {
     "changes": "changes",
     "peakReplicas": "peak",
 }
+
+
+_MEASURE: Final = (
+    "surplus, short: against what the load alone takes; the metrics count the minimum, too"
+)
 
 
 def render_shadows(items: list[Json], *, workload_name: str, zone: tzinfo) -> str:
@@ -30,7 +35,14 @@ def render_shadows(items: list[Json], *, workload_name: str, zone: tzinfo) -> st
     decision = decision_from_json(newest["decision"])
     text = render(decision, workload_name=workload_name, zone=zone)
     minutes = newest["comparedSeconds"] / 60
-    lines = [text, "", f"compared for {minutes:.1f} min:", *_table(newest)]
+    lines = [
+        _not_acting(newest),
+        text,
+        "",
+        f"compared for {minutes:.1f} min:",
+        *_table(newest),
+        _MEASURE,
+    ]
     if newest["kind"] == "forecast":
         lines += ["", _worth(newest)]
     if items[1:]:
@@ -39,6 +51,14 @@ def render_shadows(items: list[Json], *, workload_name: str, zone: tzinfo) -> st
             told = headline(decision_from_json(item["decision"]), zone=zone)
             lines.append(f"  {told}, acting: {item['actingReplicas']}")
     return "\n".join(lines)
+
+
+def _not_acting(item: Json) -> str:
+    if item["kind"] == "forecast" and item["forecastActs"]:
+        what = "forecast shadow: what would be done without the forecast"
+    else:
+        what = f"{item['kind']} shadow: what it would do"
+    return f"{what}; not acted on, {count(item['actingReplicas'])} asked for in fact"
 
 
 def _table(item: Json) -> list[str]:

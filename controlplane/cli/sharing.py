@@ -1,13 +1,14 @@
 """`tidegate workload share`: who has which role on a workload."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Annotated
 
 import typer
 
 from controlplane.cli import options
 from controlplane.cli.client import Json, connect
-from controlplane.cli.output import print_json, print_table
+from controlplane.cli.output import print_items
 from controlplane.cli.specs import usage
 from controlplane.model.states import EVERYBODY
 
@@ -50,12 +51,15 @@ def share(
             body = {"operation": "updateRoles", "roles": [*changed(roles, changes, everybody)]}
             api.call("PATCH", path, body=body)
             roles = list(api.pages(path))
-    if as_json:
-        print_json(roles)
-        return
-    print_table(
-        ["NAME", "ROLE", "TYPE", "ID"],
-        [(role["name"], role["role"], role["shareRecipientType"], role["id"]) for role in roles],
+    print_items(
+        roles,
+        {
+            "NAME": itemgetter("name"),
+            "ROLE": itemgetter("role"),
+            "TYPE": itemgetter("shareRecipientType"),
+            "ID": itemgetter("id"),
+        },
+        as_json=as_json,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,7 +14,7 @@ from controlplane.cli.errors import CliError, ExitCode
 from controlplane.cli.output import print_json, print_table, say, warn
 from controlplane.cli.settings import load_settings
 from controlplane.cli.specs import usage
-from controlplane.model.bundles import VISIBLE_GPU_MEMORY, Bundle
+from controlplane.model.bundles import Bundle
 from controlplane.model.model_memory import (
     GIB,
     Demand,
@@ -34,6 +35,27 @@ from controlplane.wire.sizes import parse_size
 
 _COUNT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMBT]?)", re.IGNORECASE)
 _THOUSANDS: Final = {"": 0, "K": 1, "M": 2, "B": 3, "T": 4}
+_WITHOUT_UNIT: Final = re.compile(r"0*[1-9][0-9]*(\.[0-9]+)?|0*\.[0-9]+")
+
+_OPTIONS: Final = {
+    "parameters": "--parameters",
+    "context_tokens": "--context",
+    "concurrency": "--concurrency",
+    "batch_tokens": "--batch-tokens",
+    "runtime_bytes": "--runtime-memory",
+    "utilisation": "--utilisation",
+    "kv_precision": "--kv-precision",
+}
+"""By the model's name of what it says is wrong."""
+_SHAPE_OPTIONS: Final = {
+    "layers": "--layers",
+    "heads": "--heads",
+    "kv_heads": "--kv-heads",
+    "head_dim": "--head-dim",
+    "hidden": "--hidden",
+    "vocabulary": "--vocabulary",
+}
+"""Those that describe the model where there is no config.json."""
 
 
 def size(
@@ -91,7 +113,8 @@ def size(
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="Memory of one GPU, for example 80GiB: how many of those, whatever the catalogue.",
+            help="Memory that one GPU shows to programs, for example 79GiB: how many of those, "
+            "whatever the catalogue.",
         ),
     ] = None,
     bundles: Annotated[
@@ -129,14 +152,17 @@ def size(
             utilisation=utilisation,
         )
         if gpu_memory is not None:
-            where = place_on_gpus(
-                shape, demand, gpu_memory_bytes=_bytes("--gpu-memory", gpu_memory)
-            )
+            where = place_on_gpus(shape, demand, visible_bytes=_bytes("--gpu-memory", gpu_memory))
         else:
             where = place_on_bundles(shape, demand, _catalogue(bundles))
         report = _report(shape, demand, *where)
     except ModelError as exc:
-        raise usage(str(exc), "`tidegate size --help` lists every option.") from exc
+        field, colon, rest = str(exc).partition(":")
+        known = _OPTIONS if config is not None else _OPTIONS | _SHAPE_OPTIONS
+        said = known.get(field, field) + colon + rest
+        raise usage(said, "`tidegate size --help` lists every option.") from exc
+    for note in report["notes"]:
+        warn(f"note: {note}")
     if as_json:
         print_json(report)
     else:
@@ -167,12 +193,17 @@ def _shape(config: Path | None, parameters: int | None, given: dict[str, int | N
             "Give them, or the path of its config.json.",
         )
     heads, hidden = stated["heads"], stated["hidden"]
+    if "head_dim" not in stated and hidden % heads:
+        raise usage(
+            f"--hidden {hidden} does not divide by --heads {heads}",
+            "Say the width of a head with --head-dim.",
+        )
     return ModelShape(
         parameters=parameters or 0,
         layers=stated["layers"],
         heads=heads,
         kv_heads=stated.get("kv_heads", heads),
-        head_dim=stated.get("head_dim", max(1, hidden // heads)),
+        head_dim=stated.get("head_dim", hidden // heads),
         hidden=hidden,
         vocabulary=stated.get("vocabulary"),
         embedding_parameters=2 * stated.get("vocabulary", 0) * hidden,
@@ -195,13 +226,18 @@ def _parameters(text: str | None) -> int | None:
     if text is None:
         return None
     match = _COUNT.fullmatch(text.strip())
-    count = int(float(match[1]) * 1000 ** _THOUSANDS[match[2].upper()]) if match else 0
+    count = int(Decimal(match[1]) * 1000 ** _THOUSANDS[match[2].upper()]) if match else 0
     if count < 1:
         raise usage(f"--parameters {text!r} is not a count", "For example: --parameters 7.24B")
     return count
 
 
 def _bytes(option: str, text: str) -> int:
+    if _WITHOUT_UNIT.fullmatch(text.strip()):
+        plain = text.strip()
+        raise usage(
+            f"{option} {plain} has no unit", f"Write {plain}GiB, or {plain}B if you mean bytes."
+        )
     try:
         return parse_size(text)
     except ValueError as exc:
@@ -246,12 +282,20 @@ def _report(
         "kvBytesPerToken": kv_bytes_per_token(shape, demand.kv_precision),
         "kvBytesPerRequestAndGpu": kv_bytes_per_request(shape, demand, gpus=gpus),
         "neededPerGpu": [
-            {"gpus": count, "gpuMemoryBytes": needed}
+            {"gpus": count, "visibleBytes": needed}
             for count, needed in needed_gpu_memory(shape, demand)
         ],
         "placement": placement,
         "rejected": rejected,
+        "notes": _notes(shape, demand),
     }
+
+
+def _notes(shape: ModelShape, demand: Demand) -> list[str]:
+    notes = list(shape.notes)
+    if shape.longest_context is not None and demand.context_tokens > shape.longest_context:
+        notes.append(f"the model was made for {shape.longest_context:,} tokens of context")
+    return notes
 
 
 def _print(
@@ -260,10 +304,6 @@ def _print(
     placement: Placement | None,
     rejected: tuple[Rejection, ...],
 ) -> None:
-    for note in shape.notes:
-        warn(f"note: {note}")
-    if shape.longest_context is not None and demand.context_tokens > shape.longest_context:
-        warn(f"note: the model was made for {shape.longest_context:,} tokens of context")
     requests = "1 request" if demand.concurrency == 1 else f"{demand.concurrency} requests"
     say(
         f"{shape.parameters / 1e9:.2f} B parameters in {demand.precision}, KV cache in"
@@ -273,7 +313,7 @@ def _print(
     say()
     if placement is not None:
         _print_placement(demand, placement)
-    say("memory that each GPU must have, by GPUs per replica:")
+    say("memory that each GPU must show to programs, by GPUs per replica:")
     needed = needed_gpu_memory(shape, demand)
     print_table(["gpus", "GiB each"], [[n, f"{size_bytes / GIB:.1f}"] for n, size_bytes in needed])
     if rejected:
@@ -287,10 +327,10 @@ def _print_placement(demand: Demand, placement: Placement) -> None:
     found = placement.footprint
     rows = [[term.name, f"{term.size_bytes / GIB:.2f}", term.formula] for term in found.terms]
     rows.append(["together", f"{found.total_bytes / GIB:.2f}", "per GPU"])
-    how = (
-        f"{placement.gpu_memory_bytes / GIB:g} GiB x {VISIBLE_GPU_MEMORY:g} visible"
-        f" x {demand.utilisation:g} utilisation"
-    )
+    how = f"{placement.visible_bytes / GIB:.4g} GiB visible"
+    if placement.visible_bytes != placement.gpu_memory_bytes:
+        how += f" (of {placement.gpu_memory_bytes / GIB:g})"
+    how += f" x {demand.utilisation:g} utilisation"
     rows.append(["usable", f"{placement.usable_bytes / GIB:.2f}", how])
     print_table(["per GPU", "GiB", "how"], rows)
     say()

@@ -1,5 +1,6 @@
 """`tidegate user`: who may hold tokens. For admins."""
 
+from operator import itemgetter
 from typing import Annotated
 
 import typer
@@ -7,7 +8,7 @@ import typer
 from controlplane.cli import options
 from controlplane.cli.client import Api, Json, connect
 from controlplane.cli.errors import CliError, ExitCode
-from controlplane.cli.output import print_json, print_table, say
+from controlplane.cli.output import print_items, print_json, say, second
 from controlplane.model.ids import is_object_id
 
 app = typer.Typer(
@@ -60,15 +61,16 @@ def list_(
     """List users."""
     with connect(url=url, token=token) as api:
         items = list(api.pages("users", query={"search": search} if search else {}))
-    if as_json:
-        print_json(items)
-        return
-    print_table(
-        ["USERNAME", "ID", "EMAIL", "STANDING", "CREATED"],
-        [
-            (item["username"], item["id"], item["email"], standing(item), item["createdAt"][:19])
-            for item in items
-        ],
+    print_items(
+        items,
+        {
+            "USERNAME": itemgetter("username"),
+            "ID": itemgetter("id"),
+            "EMAIL": itemgetter("email"),
+            "STANDING": standing,
+            "CREATED": lambda item: second(item["createdAt"]),
+        },
+        as_json=as_json,
     )
 
 

@@ -1,14 +1,16 @@
 """`tidegate workload`: create, look at, stop, start and delete workloads."""
 
-from typing import Annotated, Any
+from operator import itemgetter
+from typing import Annotated
 
 import typer
 
 from controlplane.cli import creating, options, replacing, traffic
 from controlplane.cli.client import Api, Json, connect
 from controlplane.cli.errors import CliError, ExitCode
+from controlplane.cli.lists import journal, searched
 from controlplane.cli.logs import logs
-from controlplane.cli.output import print_json, print_table, say
+from controlplane.cli.output import or_dash, print_items, print_json, say, second
 from controlplane.cli.promote import promote
 from controlplane.cli.sharing import share
 from controlplane.cli.specs import (
@@ -170,35 +172,25 @@ def _composed(
 @app.command("list")
 def list_(
     *,
-    search: Annotated[
-        str | None, typer.Option(help="Only names that contain this. Default: all.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most entries.")] = 100,
+    search: options.Search = None,
+    limit: options.Most = 100,
     url: options.ApiUrl = None,
     token: options.ApiToken = None,
     as_json: options.Json = False,
 ) -> None:
     """List workloads, with their status and replicas."""
-    with connect(url=url, token=token) as api:
-        query: dict[str, str | int] = {"search": search} if search else {}
-        items = list(api.pages("workloads", query=query, limit=limit))
-    if as_json:
-        print_json(items)
-        return
-    print_table(
-        ["NAME", "ID", "STATUS", "READY", "WANTED", "IMPORTANCE", "CREATED"],
-        [
-            (
-                item["name"],
-                item["id"],
-                item["status"],
-                _detail(item, "readyReplicas"),
-                _detail(item, "wantedReplicas"),
-                item["importance"],
-                item["createdAt"][:19],
-            )
-            for item in items
-        ],
+    print_items(
+        searched("workloads", search, limit=limit, url=url, token=token),
+        {
+            "NAME": itemgetter("name"),
+            "ID": itemgetter("id"),
+            "STATUS": itemgetter("status"),
+            "READY": lambda item: _detail(item, "readyReplicas"),
+            "WANTED": lambda item: _detail(item, "wantedReplicas"),
+            "IMPORTANCE": itemgetter("importance"),
+            "CREATED": lambda item: second(item["createdAt"]),
+        },
+        as_json=as_json,
     )
 
 
@@ -234,14 +226,14 @@ def describe(workload: Json) -> str:
         (
             "replicas",
             f"{details.get('readyReplicas', 0)} ready, "
-            f"{_or_dash(details.get('wantedReplicas'))} wanted{_granted(details)}",
+            f"{or_dash(details.get('wantedReplicas'))} wanted{_granted(details)}",
         ),
-        ("reason", _or_dash(details.get("reason"))),
+        ("reason", or_dash(details.get("reason"))),
         ("importance", workload["importance"]),
         *traffic.traffic_rows(workload.get("traffic")),
         ("invoke URL", workload["endpoint"]),
-        ("artifact", _or_dash(workload.get("artifactId"))),
-        ("proton", _or_dash(workload.get("protonId"))),
+        ("artifact", or_dash(workload.get("artifactId"))),
+        ("proton", or_dash(workload.get("protonId"))),
         *([("replacement", _replacement(workload))] if workload.get("replacement") else []),
         ("created", workload["createdAt"]),
         *([("expires", workload["expiresAt"])] if workload.get("expiresAt") else []),
@@ -347,29 +339,23 @@ def wait_(
 def events(
     workload: options.Workload,
     *,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most entries, newest first.")] = 20,
+    limit: options.MostNewest = 20,
     url: options.ApiUrl = None,
     token: options.ApiToken = None,
     as_json: options.Json = False,
 ) -> None:
     """List what happened to a workload, newest first."""
-    with connect(url=url, token=token) as api:
-        found = api.find("workloads", workload)
-        items = list(api.pages(f"workloads/{found['id']}/events", limit=limit))
-    if as_json:
-        print_json(items)
-        return
-    print_table(
-        ["TIME", "EVENT", "BY", "DETAILS"],
-        [
-            (
-                item["timestamp"][:19],
-                item["eventType"],
-                _or_dash(item.get("actorId")),
-                ", ".join(f"{key}={value}" for key, value in (item.get("details") or {}).items()),
-            )
-            for item in items
-        ],
+    print_items(
+        journal(workload, "events", limit=limit, url=url, token=token),
+        {
+            "TIME": lambda item: second(item["timestamp"]),
+            "EVENT": itemgetter("eventType"),
+            "BY": lambda item: or_dash(item.get("actorId")),
+            "DETAILS": lambda item: ", ".join(
+                f"{key}={value}" for key, value in (item.get("details") or {}).items()
+            ),
+        },
+        as_json=as_json,
     )
 
 
@@ -385,13 +371,9 @@ app.command("rollback")(replacing.rollback)
 
 
 def _detail(item: Json, key: str) -> str:
-    return _or_dash((item.get("statusDetails") or {}).get(key))
+    return or_dash((item.get("statusDetails") or {}).get(key))
 
 
 def _replacement(workload: Json) -> str:
     shown = workload["replacement"]
     return ": ".join(part for part in (shown["status"], shown["message"]) if part)
-
-
-def _or_dash(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
-    return "-" if value is None else str(value)

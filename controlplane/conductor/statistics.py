@@ -23,14 +23,13 @@ from controlplane.lifecycle.counting import (
     needs_sweep,
     sweep,
 )
-from controlplane.model.statistics import SUMMARY, VERSION, decode_summary
+from controlplane.model.statistics import SUMMARY, VERSION, Changes
 from controlplane.model.workloads import Workload
 from controlplane.store.statistics import (
     PER_CALL,
     Reported,
     Rewrite,
     Statistics,
-    load_of,
     version_of,
 )
 
@@ -100,7 +99,8 @@ class Recorder:
         for reported in look.gone:
             worker_id = reported.report.worker_id
             lines = [(worker_id, proton_id) for proton_id in reported.report.protons]
-            missing = late & {look.lines[line].workload_id for line in lines}
+            known = [look.lines[line] for line in lines if line in look.lines]
+            missing = late & {one.workload_id for one in known}
             # What the mirror does not know was purged: nobody will ever count it.
             if not any(mirror.get(Workload, workload_id) for workload_id in missing):
                 await self._statistics.counted(reported)
@@ -122,7 +122,9 @@ class Recorder:
                     or known.mark != mark
                     or report.sent_at - known.told_at >= RETOLD_S
                 ):
-                    load = load_of(raw)
+                    load = self._statistics.load_of(report, proton_id)
+                    if load is None:
+                        continue
                     under_way = load.in_flight + load.queued
                     known = _Known(mark, report.sent_at, load.workload_id, under_way)
                     look.news.setdefault(load.workload_id, []).append(
@@ -158,7 +160,7 @@ class Recorder:
                 workload_id
                 for workload_id, fields in stored.items()
                 if needs_sweep(
-                    decode_summary(fields.get(SUMMARY)),
+                    self._statistics.summary_of(workload_id, fields.get(SUMMARY)),
                     workload_id,
                     since=workloads[workload_id].stats_since,
                     now_s=now_s,
@@ -182,13 +184,21 @@ class Recorder:
         now_s: float,
     ) -> Rewrite:
         services = self._term.services
-        changes = absorb(
-            stored,
-            look.news.get(workload.id, ()),
-            since=workload.stats_since,
-            under_way=look.under_way.get(workload.id, 0),
-            now_s=now_s,
-        )
+
+        def absorbed() -> Changes:
+            return absorb(
+                stored,
+                look.news.get(workload.id, ()),
+                since=workload.stats_since,
+                under_way=look.under_way.get(workload.id, 0),
+                now_s=now_s,
+            )
+
+        try:
+            changes = absorbed()
+        except ValueError:  # a field that cannot be decoded: without it
+            stored = self._statistics.readable(workload.id, stored)
+            changes = absorbed()
         if names is not None:
             sweep(
                 changes,

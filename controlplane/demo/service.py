@@ -35,12 +35,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final, cast
-from urllib.parse import parse_qs
 
 import httptools
 import uvloop
 
 from controlplane.demo.frames import CLOSE, PING, PONG, accept_key, make_frame, take_frame
+from controlplane.demo.messages import Request, echo, head
 
 PIECE: Final = bytes(range(256)) * 256
 """64 KiB of filler for /bytes."""
@@ -65,35 +65,6 @@ class Settings:
         self.never_ready = environ.get("SAMPLE_NEVER_READY", "") not in {"", "0"}
         self.garbage = environ.get("SAMPLE_GARBAGE", "") not in {"", "0"}
         self.replica = environ.get("TIDEGATE_REPLICA_ID", "")
-
-
-class Request:
-    """One request; its body is counted, not kept."""
-
-    def __init__(self) -> None:
-        self.method = ""
-        self.target = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.body_bytes = 0
-        self.keep_alive = True
-        self.chunked_allowed = True
-
-    def header(self, name: bytes) -> bytes:
-        """A header's value, empty without it."""
-        return next((value for key, value in self.headers if key.lower() == name), b"")
-
-    @property
-    def path(self) -> str:
-        """The target without its query."""
-        return self.target.partition(b"?")[0].decode("latin-1")
-
-    def query_int(self, name: str, default: int) -> int:
-        """A number from the query."""
-        values = parse_qs(self.target.partition(b"?")[2].decode("latin-1")).get(name)
-        try:
-            return int(values[0]) if values else default
-        except ValueError:
-            return default
 
 
 class Service:
@@ -293,7 +264,7 @@ class Connection(asyncio.Protocol):
         elif path == "/stream":
             await service.work(lambda: self._stream(request))
         elif path == "/echo":
-            self._json(request, _echo(request))
+            self._json(request, echo(request))
         elif path.startswith("/status/") and path[8:].isdigit():
             status = int(path[8:])
             self._json(request, {"status": status}, status=status)
@@ -336,7 +307,7 @@ class Connection(asyncio.Protocol):
 
     async def _bytes(self, request: Request, count: int) -> None:
         self._transport.write(
-            _head(request, 200, b"application/octet-stream", b"Content-Length: %d\r\n" % count)
+            head(request, 200, b"application/octet-stream", b"Content-Length: %d\r\n" % count)
         )
         left = 0 if request.method == "HEAD" else count
         while left and not self._transport.is_closing():
@@ -352,7 +323,7 @@ class Connection(asyncio.Protocol):
             extra += b"Transfer-Encoding: chunked\r\n"
         else:
             request.keep_alive = False  # HTTP/1.0: the end of the connection ends the body
-        self._transport.write(_head(request, 200, kind.encode(), extra))
+        self._transport.write(head(request, 200, kind.encode(), extra))
         if request.method == "HEAD":
             return
         async for piece in pieces:
@@ -371,21 +342,21 @@ class Connection(asyncio.Protocol):
             body = b""
         if status == HTTPStatus.NO_CONTENT:
             length = b""
-        self._transport.write(_head(request, status, b"application/json", length) + body)
+        self._transport.write(head(request, status, b"application/json", length) + body)
 
     # Upgrades.
 
     def _upgrade(self, request: Request, rest: bytes) -> None:
         self._received = bytearray()
         wanted = request.header(b"upgrade")
-        head = (
+        answer = (
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %b\r\n" % wanted
         )
         self._is_websocket = wanted.lower() == b"websocket"
         if self._is_websocket:
             key = request.header(b"sec-websocket-key")
-            head += b"Sec-WebSocket-Accept: %b\r\n" % accept_key(key)
-        self._transport.write(head + b"\r\n")
+            answer += b"Sec-WebSocket-Accept: %b\r\n" % accept_key(key)
+        self._transport.write(answer + b"\r\n")
         if rest:
             self._tunnelled(rest)
 
@@ -404,32 +375,6 @@ class Connection(asyncio.Protocol):
                 self._transport.write(make_frame(PONG, payload))
             elif opcode != PONG:
                 self._transport.write(make_frame(opcode, payload, final=final))
-
-
-def _echo(request: Request) -> dict[str, object]:
-    headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in request.headers]
-    return {
-        "method": request.method,
-        "target": request.target.decode("latin-1"),
-        "path": request.path,
-        "headers": headers,
-        "body_bytes": request.body_bytes,
-    }
-
-
-def _head(request: Request, status: int, kind: bytes, extra: bytes) -> bytes:
-    try:
-        reason = HTTPStatus(status).phrase.encode()
-    except ValueError:
-        reason = b"Status"
-    connection = b"" if request.keep_alive else b"Connection: close\r\n"
-    return b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\n%b%b\r\n" % (
-        status,
-        reason,
-        kind,
-        extra,
-        connection,
-    )
 
 
 def main() -> None:

@@ -72,6 +72,7 @@ class Tuning:
             f"autoscaler.stable_window_s={self.stable_window_s:g}",
             # The short window must hold a few reports.
             "autoscaler.panic_window_ratio=0.25",
+            "autoscaler.scale_down_delay_s=0",
             f"autoscaler.cooldown_s={self.cooldown_s:g}",
             "gateway.report_interval_s=0.2",
             "up.stop_timeout_s=10",

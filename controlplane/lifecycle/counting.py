@@ -13,6 +13,8 @@ request is counted once:
     a worker is idle for days                     it is told every `RETOLD_S`: `Seen` stays
     the recorder dies before, after, in a write   the next one goes on from what is stored
     a reset                                       buckets from before are void; `Seen` stays
+    `Seen` cannot be read                         it begins anew; what came since the last look
+                                                  does not count
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,6 +27,7 @@ from controlplane.model.reports import ProtonLoad
 from controlplane.model.statistics import (
     KEPT_S,
     LENGTH_S,
+    LOST,
     NOTHING,
     SUMMARY,
     Bucket,
@@ -124,8 +127,10 @@ def absorb(
         under_way: Its requests queued and in flight over all living workers.
         now_s: Epoch seconds.
     """
-    summary = current(stored, since=since)
-    void = is_void(stored, since=since)
+    kept = decode_summary(stored.get(SUMMARY))
+    void = kept.since != since
+    # What was seen of the workers stays true: else their counters would count again.
+    summary = Summary(since=since, workers=kept.workers) if void else kept
     changes = Changes()
     buckets: dict[str, Bucket] = {}
     protons = dict.fromkeys(summary.protons)
@@ -133,7 +138,9 @@ def absorb(
     last_request_at, last_response_at = summary.last_request_at, summary.last_response_at
     for one in news:
         name = seen_field(one.worker_id, one.proton_id)
-        seen = decode_seen(changes.sets.get(name) or stored.get(name))
+        before = changes.sets.get(name) or stored.get(name)
+        lost = before == LOST
+        seen = None if lost else decode_seen(before)
         if seen is not None and one.clock_s <= seen.clock_s:
             continue
         total = counters(one.load)
@@ -148,15 +155,15 @@ def absorb(
         workers[one.worker_id] = max(one.sent_at, workers.get(one.worker_id, 0.0))
         delta = total if seen is None else total - seen.counters
         at = min(one.sent_at, now_s)
-        if delta == NOTHING or (since is not None and at < since):
+        if lost or delta == NOTHING or (since is not None and at < since):
             continue
         protons[one.proton_id] = None
         for level in Level:
             place = bucket_field(level, int(at // LENGTH_S[level]), one.proton_id)
-            before = buckets.get(place)
-            if before is None:
-                before = NOTHING if void else decode_bucket(stored.get(place))
-            buckets[place] = before + delta
+            bucket = buckets.get(place)
+            if bucket is None:
+                bucket = NOTHING if void else decode_bucket(stored.get(place))
+            buckets[place] = bucket + delta
         tally = Tally.of(delta)
         for tallies, level in ((hours, Level.HOUR), (days, Level.DAY)):
             index = int(at // LENGTH_S[level])
@@ -186,15 +193,6 @@ def absorb(
 def is_void(stored: Stored, *, since: float | None) -> bool:
     """Whether the stored buckets are from before a reset."""
     return decode_summary(stored.get(SUMMARY)).since != since
-
-
-def current(stored: Stored, *, since: float | None) -> Summary:
-    """The stored summary, if no reset has made it void."""
-    summary = decode_summary(stored.get(SUMMARY))
-    if summary.since == since:
-        return summary
-    # What was seen of the workers stays true: else their counters would count again.
-    return Summary(since=since, workers=summary.workers)
 
 
 def _newest(tallies: dict[int, Tally], keep: int, running: float) -> dict[int, Tally]:

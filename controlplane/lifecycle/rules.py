@@ -155,18 +155,19 @@ def check_replicas(runtime: Runtime, limits: Limits) -> None:
     """That a runtime asks for no more replicas than allowed.
 
     Raises:
-        ForbiddenError: It does, in the contract's own words.
+        ForbiddenError: It does: the contract's own sentence, and one that says what to do.
     """
     if not limits.workload_replicas:
         return
     group = runtime.group()
-    asked = group.replica_count or 1
+    field, asked = "replicaCount", group.replica_count or 1
     if group.autoscaling is not None and group.autoscaling.enabled:
-        asked = group.autoscaling.most()
+        field, asked = "maxReplicaCount", group.autoscaling.most()
     if asked > limits.workload_replicas:
         raise ForbiddenError(
             f"Requested replicas ({asked}) exceeds the maximum allowed"
             f" ({limits.workload_replicas})."
+            f" Lower {field}, or have api.max_workload_replicas raised."
         )
 
 

@@ -15,7 +15,8 @@ WORKLOAD_USE: Final = "workload"
 """The use case that a bundle must have so that workloads may run on it (the contract's word)."""
 
 VISIBLE_GPU_MEMORY: Final = 0.92
-"""Least share of a GPU's nominal memory that it shows to programs."""
+"""Least share of a GPU's nominal memory that it shows to NVML and node labels; what programs may
+take where a bundle does not say it (`Bundle.gpu_visible_bytes`)."""
 
 _COUNT: Final = re.compile(r"-[0-9]+x$")
 _MAKERS: Final = frozenset({"nvidia", "amd", "intel"})
@@ -44,6 +45,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
     """GPUs (or MIG slices) of one replica, all on one node."""
     gpu_memory_bytes: int | None = None
     """Memory of *each* GPU. None: no GPU."""
+    gpu_visible_bytes: int | None = None
+    """Of that, what a program finds (`cudaMemGetInfo`). None: not stated."""
     gpu_maker: str | None = None
     """`nvidia`, `amd` or `intel`; None: no GPU."""
     gpu_type_label: str | None = None
@@ -56,6 +59,13 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
     price_per_hour: float | None = None
     """Of one replica, in whatever currency the catalogue uses. None: not known."""
     use_cases: tuple[str, ...] = (WORKLOAD_USE,)
+
+
+def visible_gpu_bytes(bundle: Bundle) -> int:
+    """What a program finds of each GPU's memory: as stated, else the share that is always there."""
+    if bundle.gpu_visible_bytes is not None:
+        return bundle.gpu_visible_bytes
+    return int((bundle.gpu_memory_bytes or 0) * VISIBLE_GPU_MEMORY)
 
 
 class ReplicaNeeds(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -10,6 +10,7 @@ Pure: `controlplane.catalogue` reads the file.
         memory_mb: 32768          # MiB, 1024 x 1024 bytes, as all sizes here
         gpu_count: 1
         gpu_memory_mb: 24576      # of each GPU, as its maker advertises it
+        gpu_visible_mb: 22470     # of that, what programs find; default: 92 %
         gpu_maker: nvidia         # nvidia, amd or intel
         gpu_type_label: nvidia-a10g-1x
         gpu_resource: nvidia.com/mig-1g.10gb    # Kubernetes, only where it is not the usual name
@@ -17,8 +18,8 @@ Pure: `controlplane.catalogue` reads the file.
         price_per_hour: 1.2       # any currency, the same for all; leave it out if unknown
         use_cases: [workload]     # without `workload`, workloads cannot have it
 
-The keys up to `use_cases` are the contract's; `gpu_resource`, `node_labels` and `price_per_hour`
-are ours.
+The keys up to `use_cases` are the contract's; `gpu_visible_mb`, `gpu_resource`, `node_labels` and
+`price_per_hour` are ours.
 """
 
 import difflib
@@ -55,6 +56,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     memory_mb: int
     gpu_count: int = 0
     gpu_memory_mb: int | None = None
+    gpu_visible_mb: int | None = None
     gpu_maker: str | None = None
     gpu_type_label: str | None = None
     gpu_resource: str | None = None
@@ -113,6 +115,7 @@ def _bundle(item: object, where: str) -> Bundle:
         memory_bytes=entry.memory_mb * MIB,
         gpu_count=entry.gpu_count,
         gpu_memory_bytes=None if entry.gpu_memory_mb is None else entry.gpu_memory_mb * MIB,
+        gpu_visible_bytes=None if entry.gpu_visible_mb is None else entry.gpu_visible_mb * MIB,
         gpu_maker=entry.gpu_maker,
         gpu_type_label=entry.gpu_type_label,
         gpu_resource=entry.gpu_resource,
@@ -161,18 +164,24 @@ def _check(entry: _Entry, where: str) -> None:
 
 def _gpu_rules(entry: _Entry) -> tuple[tuple[object, str], ...]:
     if entry.gpu_count:
-        memory = entry.gpu_memory_mb
+        memory, visible = entry.gpu_memory_mb, entry.gpu_visible_mb
         return (
             (
                 memory is not None and 0 < memory <= _MAX_MIB,
                 "gpu_memory_mb: a bundle with GPUs needs the memory of each, in MiB",
             ),
             (
+                visible is None or 0 < visible <= (memory or 0),
+                f"gpu_visible_mb: must be above 0 and at most gpu_memory_mb, not {visible}",
+            ),
+            (
                 entry.gpu_maker in MAKERS,
                 f"gpu_maker: must be one of {', '.join(MAKERS)}, not {entry.gpu_maker!r}",
             ),
         )
-    gpu_fields = ("gpu_memory_mb", "gpu_maker", "gpu_type_label", "gpu_resource")
+    gpu_fields = (
+        *("gpu_memory_mb", "gpu_visible_mb", "gpu_maker", "gpu_type_label", "gpu_resource"),
+    )
     stated = [name for name in gpu_fields if getattr(entry, name) is not None]
     return (
         (not stated, f"{', '.join(stated)}: stated, but gpu_count is 0: set it, or leave them out"),

@@ -5,6 +5,7 @@ The text is for people who ask "why did it scale?"; programs read the record its
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
+from types import MappingProxyType
 from typing import Final
 
 from controlplane.model.decisions import Decision, Reason
@@ -15,7 +16,7 @@ REASONS: Final[Mapping[Reason, str]] = {
     Reason.WAKE_UP: "requests wait and nothing runs, so it was started at once",
     Reason.IDLE: "no request for the whole cooldown, so nothing needs to run",
     Reason.COOLDOWN: "there is nothing to do, but the cooldown before zero still runs",
-    Reason.PANIC: "the short window shows a burst: grow at once, never shrink",
+    Reason.PANIC: "of a burst, the damping row says what told so: grow at once, never shrink",
     Reason.AT_MIN: "the load needs fewer, but the owner's smallest count holds",
     Reason.FORECAST: "more is expected soon, and replicas take their time to start",
     Reason.AT_MAX: "the load needs more, but the owner's largest count holds",
@@ -67,7 +68,9 @@ def count(replicas: int) -> str:
 
 
 def change(decision: Decision) -> str:
-    """What was decided: `1 -> 3 replicas`, or `stays at 3 replicas`."""
+    """What was decided: `1 -> 3 replicas`, `stays at 3 replicas`, or what became of it."""
+    if decision.grant is not None:
+        return f"{count(decision.replicas)} wanted, {decision.grant.granted} may run"
     if decision.replicas == decision.previous_replicas:
         return f"stays at {count(decision.replicas)}"
     return f"{decision.previous_replicas} -> {count(decision.replicas)}"
@@ -84,13 +87,29 @@ def headline(decision: Decision, *, zone: tzinfo) -> str:
     return f"{when}  {change(decision)}  ({decision.reason.value})"
 
 
-def render(decision: Decision, *, workload_name: str, zone: tzinfo) -> str:
+def other_workloads(decision: Decision) -> list[str]:
+    """Ids of the workloads that a decision speaks of besides its own, for `render`'s names."""
+    grant = decision.grant
+    if grant is None:
+        return []
+    told = [*(holder.workload_id for holder in grant.holders), grant.gave_way_to]
+    return [one for one in dict.fromkeys(told) if one is not None and one != decision.workload_id]
+
+
+def render(
+    decision: Decision,
+    *,
+    workload_name: str,
+    zone: tzinfo,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """The whole explanation as plain text.
 
     Args:
         decision: The record.
         workload_name: As its owner calls it.
         zone: In whose time to write the clock.
+        names: Of `other_workloads`, by id; whoever is not in it is told by the id.
 
     Returns:
         Lines for a terminal, without a newline at the end.
@@ -108,7 +127,10 @@ def render(decision: Decision, *, workload_name: str, zone: tzinfo) -> str:
         lines += ["", f"seen:  {seen}"]
     if decision.next:
         lines += ["", f"next:  {decision.next}"]
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    for workload_id, name in names.items():
+        text = text.replace(f"workload {workload_id}", f"workload {name}")
+    return text
 
 
 def _steps_table(decision: Decision) -> list[str]:
@@ -125,10 +147,10 @@ def _capacity(grant: Grant, *, at: float, zone: tzinfo) -> list[str]:
     def clock(moment: float) -> str:
         return datetime.fromtimestamp(moment, zone).strftime("%Y-%m-%d %H:%M:%S")
 
-    waits = (
-        f"waits: since {clock(grant.since)}, last asked {clock(at)}, "
-        f"{grant.position}. of {grant.line} in line"
-    )
+    waits = f"waits: since {clock(grant.since)}, last asked {clock(at)}"
+    if grant.position:
+        # The line moves on between two records of a decision.
+        waits += f", then {grant.position}. of {grant.line} in line"
     if grant.until is not None:
         waits += f", until {clock(grant.until)} at least"
     lines = [f"runs:  {grant.granted} may, for the rest there is no capacity ({grant.refusal})"]

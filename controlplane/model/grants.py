@@ -22,6 +22,8 @@ class Refusal(StrEnum):
     """Replicas behind it in line have it, and have not run for the least time yet."""
     GAVE_WAY = "gave_way"
     """It gave way itself a moment ago, and grows again after a pause."""
+    UNSETTLED = "unsettled"
+    """Capacity could not be shared out since it asked: it keeps what it has."""
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -41,7 +43,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=T
     granted: int
     refusal: Refusal
     position: int
-    """Place in the line of all protons that are refused, from 1."""
+    """Place in the line of all protons that are refused, from 1; 0: `unsettled`, it has none."""
     line: int
     """How many are in it."""
     since: float

@@ -7,6 +7,7 @@ of index to count: two are merged by adding, and a later one minus an earlier on
 in between.
 """
 
+import math
 from collections.abc import Mapping
 from itertools import accumulate
 from typing import Final
@@ -23,14 +24,19 @@ def middle_s(index: int) -> float:
 
 
 def quantile_s(histogram: Mapping[int, int], q: float) -> float | None:
-    """The `q` quantile (0 to 1) of a histogram in seconds; None when it is empty."""
+    """The `q` quantile (0 to 1) of a histogram in seconds; None when it is empty.
+
+    By nearest rank: the smallest duration that at least the share `q` of all does not exceed, so
+    that p95 of two is the larger, never the smaller.
+    """
     total = sum(histogram.values())
     if not total:
         return None
-    rank = q * (total - 1)
+    # Rounded first, or 0.07 of 100 (7.000000000000001) would be the 8th.
+    rank = max(1, math.ceil(round(q * total, 6)))
     indices = sorted(histogram)
     up_to = accumulate(histogram[index] for index in indices)
-    return middle_s(next(index for index, seen in zip(indices, up_to, strict=True) if seen > rank))
+    return middle_s(next(index for index, seen in zip(indices, up_to, strict=True) if seen >= rank))
 
 
 def slower_than(histogram: Mapping[int, int], threshold_s: float) -> int:

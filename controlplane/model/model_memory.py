@@ -7,7 +7,7 @@
     activations    the largest layer of one batch, or the sampling of its last tokens
     runtime        CUDA context, CUDA graphs, NCCL's buffers: a constant
 
-against `GPU memory x visible share x utilisation`, as vLLM and others reserve it.
+against `visible GPU memory x utilisation`, as vLLM and others reserve it.
 
 Sources. Bytes per token of the KV cache: Kwon et al., "Efficient Memory Management for Large
 Language Model Serving with PagedAttention" (SOSP 2023, https://arxiv.org/abs/2309.06180), section
@@ -24,7 +24,6 @@ from typing import Final
 
 import msgspec
 
-from controlplane.model.bundles import VISIBLE_GPU_MEMORY
 from controlplane.model.model_shape import BITS, ModelError, ModelShape, Precision
 
 GIB: Final = 2**30
@@ -162,20 +161,18 @@ def footprint(shape: ModelShape, demand: Demand, *, gpus: int = 1) -> Footprint:
     )
 
 
-def usable_bytes(gpu_memory_bytes: int, demand: Demand) -> int:
-    """What may be used of a GPU of this nominal size."""
-    return int(gpu_memory_bytes * VISIBLE_GPU_MEMORY * demand.utilisation)
+def usable_bytes(visible_bytes: int, demand: Demand) -> int:
+    """What may be used of a GPU that shows so much memory to programs."""
+    return int(visible_bytes * demand.utilisation)
 
 
-def requests_that_fit(
-    shape: ModelShape, demand: Demand, *, gpus: int, gpu_memory_bytes: int
-) -> int:
+def requests_that_fit(shape: ModelShape, demand: Demand, *, gpus: int, visible_bytes: int) -> int:
     """How many requests may have their whole context in memory; 0: not one.
 
     Never more than the activations were computed for: a runtime takes no more at a time.
     """
     size = footprint(shape, demand, gpus=gpus)
-    left = usable_bytes(gpu_memory_bytes, demand) - size.fixed_bytes
+    left = usable_bytes(visible_bytes, demand) - size.fixed_bytes
     fits = max(0, left // kv_bytes_per_request(shape, demand, gpus=gpus))
     return min(fits, max(SAMPLED_SEQUENCES, demand.concurrency))
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from controlplane.model.bundles import WORKLOAD_USE, Bundle
+from controlplane.model.bundles import WORKLOAD_USE, Bundle, visible_gpu_bytes
 from controlplane.model.model_memory import (
     GIB,
     Demand,
@@ -42,6 +42,9 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """None: no catalogue was asked, or nothing in it fits."""
     gpus: int
     gpu_memory_bytes: int
+    """Of each GPU, as it is sold."""
+    visible_bytes: int
+    """Of each GPU, what programs find."""
     usable_bytes: int
     """Of each GPU."""
     footprint: Footprint
@@ -65,13 +68,13 @@ def place_on_bundles(
     for bundle in cheapest_first(b for b in catalogue if WORKLOAD_USE in b.use_cases):
         if not bundle.gpu_count or bundle.gpu_memory_bytes is None:
             continue
-        memory = bundle.gpu_memory_bytes
+        visible = visible_gpu_bytes(bundle)
         why = divides(shape, bundle.gpu_count) or _too_small(
-            shape, demand, gpus=bundle.gpu_count, gpu_memory_bytes=memory
+            shape, demand, gpus=bundle.gpu_count, visible_bytes=visible
         )
         if why is None:
             found = _placed(
-                shape, demand, gpus=bundle.gpu_count, gpu_memory_bytes=memory, bundle=bundle
+                shape, demand, gpus=bundle.gpu_count, visible_bytes=visible, bundle=bundle
             )
             return found, tuple(rejected)
         rejected.append(Rejection(bundle=bundle.id, reason=why))
@@ -79,47 +82,55 @@ def place_on_bundles(
 
 
 def place_on_gpus(
-    shape: ModelShape, demand: Demand, *, gpu_memory_bytes: int
+    shape: ModelShape, demand: Demand, *, visible_bytes: int
 ) -> tuple[Placement | None, tuple[Rejection, ...]]:
-    """The fewest GPUs of this size; returns as `place_on_bundles`."""
+    """The fewest GPUs that show this much memory to programs; returns as `place_on_bundles`.
+
+    Numbers of GPUs that cannot share the model are one entry, after the others.
+    """
     rejected: list[Rejection] = []
+    uneven: list[int] = []
+    placed = None
     for gpus in range(1, MOST_GPUS + 1):
-        why = divides(shape, gpus) or _too_small(
-            shape, demand, gpus=gpus, gpu_memory_bytes=gpu_memory_bytes
-        )
+        if divides(shape, gpus):
+            uneven.append(gpus)
+            continue
+        why = _too_small(shape, demand, gpus=gpus, visible_bytes=visible_bytes)
         if why is None:
-            found = _placed(shape, demand, gpus=gpus, gpu_memory_bytes=gpu_memory_bytes)
-            return found, tuple(rejected)
+            placed = _placed(shape, demand, gpus=gpus, visible_bytes=visible_bytes)
+            break
         rejected.append(Rejection(bundle=_gpus(gpus), reason=why))
-    return None, tuple(rejected)
+    if uneven:
+        counts = ", ".join(map(str, uneven))
+        rejected.append(
+            Rejection(bundle=f"{counts} GPUs", reason=f"{_heads(shape)} do not divide evenly")
+        )
+    return placed, tuple(rejected)
 
 
 def needed_gpu_memory(shape: ModelShape, demand: Demand) -> list[tuple[int, int]]:
-    """For each number of GPUs that can share the model: the nominal memory each must have."""
-    share = usable_bytes(GIB, demand) / GIB
+    """For each number of GPUs that can share the model: the memory each must show to programs."""
     return [
-        (gpus, math.ceil(footprint(shape, demand, gpus=gpus).total_bytes / share))
+        (gpus, math.ceil(footprint(shape, demand, gpus=gpus).total_bytes / demand.utilisation))
         for gpus in possible_gpus(shape, MOST_GPUS)
     ]
 
 
-def _too_small(
-    shape: ModelShape, demand: Demand, *, gpus: int, gpu_memory_bytes: int
-) -> str | None:
-    fits = requests_that_fit(shape, demand, gpus=gpus, gpu_memory_bytes=gpu_memory_bytes)
+def _too_small(shape: ModelShape, demand: Demand, *, gpus: int, visible_bytes: int) -> str | None:
+    fits = requests_that_fit(shape, demand, gpus=gpus, visible_bytes=visible_bytes)
     if fits >= demand.concurrency:
         return None
     size = footprint(shape, demand, gpus=gpus)
-    usable = usable_bytes(gpu_memory_bytes, demand) / GIB
-    if size.fixed_bytes > usable_bytes(gpu_memory_bytes, demand):
+    usable = usable_bytes(visible_bytes, demand) / GIB
+    if size.fixed_bytes / GIB > usable:
         return (
             f"{size.fixed_bytes / GIB:.1f} GiB without any request, {usable:.1f} GiB usable"
             " of each GPU"
         )
-    return (
-        f"{size.total_bytes / GIB:.1f} GiB needed, {usable:.1f} GiB usable of each GPU: enough"
-        f" for {fits} {'request' if fits == 1 else 'requests'}"
-    )
+    enough = "not enough for 1 request"
+    if fits:
+        enough = f"enough for {fits} {'request' if fits == 1 else 'requests'}"
+    return f"{size.total_bytes / GIB:.1f} GiB needed, {usable:.1f} GiB usable of each GPU: {enough}"
 
 
 def _placed(
@@ -127,20 +138,27 @@ def _placed(
     demand: Demand,
     *,
     gpus: int,
-    gpu_memory_bytes: int,
+    visible_bytes: int,
     bundle: Bundle | None = None,
 ) -> Placement:
-    fits = requests_that_fit(shape, demand, gpus=gpus, gpu_memory_bytes=gpu_memory_bytes)
+    fits = requests_that_fit(shape, demand, gpus=gpus, visible_bytes=visible_bytes)
+    sold = visible_bytes if bundle is None else bundle.gpu_memory_bytes
     return Placement(
         bundle=None if bundle is None else bundle.id,
         price_per_hour=None if bundle is None else bundle.price_per_hour,
         gpus=gpus,
-        gpu_memory_bytes=gpu_memory_bytes,
-        usable_bytes=usable_bytes(gpu_memory_bytes, demand),
+        gpu_memory_bytes=sold or visible_bytes,
+        visible_bytes=visible_bytes,
+        usable_bytes=usable_bytes(visible_bytes, demand),
         footprint=footprint(shape, demand, gpus=gpus),
         concurrency_limit=fits,
         concurrency_target=max(1, math.floor(fits * TARGET_RATIO)),
     )
+
+
+def _heads(shape: ModelShape) -> str:
+    few = shape.latent is None and shape.kv_heads < shape.heads
+    return f"{shape.heads} heads" + (f" and {shape.kv_heads} KV heads" if few else "")
 
 
 def _gpus(count: int) -> str:

@@ -15,6 +15,11 @@ MIN_TELEMETRY_BYTES = 1024 * 1024
 """A smaller file would be purged more than written."""
 
 
+def _native(value: str) -> None:
+    if value not in {"auto", "off", "required"}:
+        raise ValueError(f"native must be auto, off or required, not {value!r}")
+
+
 def _positive(**values: float) -> None:
     for name, value in values.items():
         if value <= 0:
@@ -80,8 +85,8 @@ class ApiSettings:
     `credentials.key` in `up.data_dir`, which `tidegate up` makes."""
     max_concurrent_workloads: int = 0
     """Limit of running workloads; 0: none."""
-    max_workload_replicas: int = 0
-    """Limit of replicas of one workload; 0: none."""
+    max_workload_replicas: int = 1000
+    """Limit of replicas of one workload: a slip in a count fills no cluster. 0: none."""
     bundles_file: str | None = None
     """YAML catalogue of the sizes that replicas may have; empty: built-in examples
     (`controlplane/catalogue.yaml`)."""
@@ -241,8 +246,7 @@ class GatewaySettings:
         """Refuse values that cannot work."""
         if self.access_log not in {"off", "errors", "all"}:
             raise ValueError(f"access_log must be off, errors or all, not {self.access_log!r}")
-        if self.native not in {"auto", "off", "required"}:
-            raise ValueError(f"native must be auto, off or required, not {self.native!r}")
+        _native(self.native)
         _ratio(
             access_log_sample_ratio=self.access_log_sample_ratio,
             trace_sample_ratio=self.trace_sample_ratio,
@@ -297,6 +301,9 @@ class AutoscalerSettings:
     """Address of the admin port."""
     admin_port: int = 9089
     """/livez, /readyz, /metrics of the autoscaler; 0: a free one."""
+    native: str = "auto"
+    """Decisions compiled by mypyc: `auto` uses them where they were built from these very sources
+    (by the installation, or `python -m autoscaler.build`), `off`, or `required`."""
     tick_s: float = 1.0
     """Time between regular decisions; wake-ups and queue growth decide at once."""
     stable_window_s: float = 60.0
@@ -307,8 +314,9 @@ class AutoscalerSettings:
     """Panic when the short window wants this many times the ready replicas."""
     max_scale_up_rate: float = 1000.0
     """Most growth in one decision, as a multiple of the ready replicas."""
-    max_scale_down_rate: float = 2.0
-    """Most shrinking in one decision: never below ready replicas divided by this."""
+    max_scale_down_rate: float = 1.2
+    """Most shrinking in one decision: never below ready replicas divided by this; with a delay of
+    shrinking, in one delay (Knative: 2)."""
     max_scale_up_replicas: int = 0
     """Most replicas more than the lowest count of the last `scale_limit_period_s`, not counting
     those that wake from zero; 0: no limit."""
@@ -320,9 +328,10 @@ class AutoscalerSettings:
     scale_up_delay_s: float = 0.0
     """A higher wish must have held this long before it counts, a burst's too; not from zero
     (the HPA's `scaleUp.stabilizationWindowSeconds`)."""
-    scale_down_delay_s: float = 0.0
-    """A lower wish must have held this long before it counts (Knative's scale-down-delay, the
-    HPA's `scaleDown.stabilizationWindowSeconds`)."""
+    scale_down_delay_s: float = 300.0
+    """A lower wish must have held this long before it counts, except to zero (Knative's
+    scale-down-delay, 0 there; the HPA's `scaleDown.stabilizationWindowSeconds`, 300 there).
+    loadtests/SCALING.md shows what this is worth."""
     stabilization_window_s: float | None = None
     """For this long after the present count was wanted, one replica less is taken for noise; empty:
     the stable window, 0: never."""
@@ -393,6 +402,7 @@ class AutoscalerSettings:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
+        _native(self.native)
         _positive(
             tick_s=self.tick_s,
             stable_window_s=self.stable_window_s,

@@ -178,6 +178,9 @@ class Summary(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 NO_SUMMARY: Final = Summary()
 
+LOST: Final = b""
+"""Stands for a `Seen` that the store has and nobody can read."""
+
 
 @dataclass(slots=True)
 class Changes:
@@ -187,8 +190,22 @@ class Changes:
     drops: set[str] = field(default_factory=set)
 
 
+class _Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of a `Bucket`."""
+
+    started: int = 0
+    ended: int = 0
+    user_errors: int = 0
+    server_errors: int = 0
+    refused: int = 0
+    aborted: int = 0
+    cold_starts: int = 0
+    load_seconds: float = 0.0
+
+
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _BUCKETS: Final = msgspec.msgpack.Decoder(Bucket)
+_HEADS: Final = msgspec.msgpack.Decoder(_Head)
 _SEEN: Final = msgspec.msgpack.Decoder(Seen)
 _SUMMARIES: Final = msgspec.msgpack.Decoder(Summary)
 
@@ -207,7 +224,7 @@ def bucket_of_field(name: str) -> tuple[Level, int, str] | None:
     """Level, index and proton of a bucket's field; None: it holds something else."""
     letter, rest = name[:1], name[1:]
     index, colon, proton_id = rest.partition(":")
-    if letter not in {level.value for level in Level} or not colon:
+    if letter not in {level.value for level in Level} or not colon or not index.isdecimal():
         return None
     return Level(letter), int(index), proton_id
 
@@ -226,6 +243,11 @@ def encode(value: Bucket | Seen | Summary) -> bytes:
 def decode_bucket(value: bytes | None) -> Bucket:
     """A stored bucket; nothing where there is none."""
     return NOTHING if value is None else _BUCKETS.decode(value)
+
+
+def load_seconds_of(value: bytes) -> float:
+    """`Bucket.load_seconds` of a stored bucket, a fifth of the work: without its histogram."""
+    return _HEADS.decode(value).load_seconds
 
 
 def decode_seen(value: bytes | None) -> Seen | None:

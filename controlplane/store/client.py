@@ -29,6 +29,7 @@ from controlplane.store.errors import StoreSettingsError
 from controlplane.store.leases import Lease
 from controlplane.store.link import Link
 from controlplane.store.records import Delete, Keys, Put, R, Versioned
+from controlplane.store.unreadable import Unreadable
 from controlplane.store.wakes import listen
 
 __all__ = ["Delete", "Lease", "Put", "Store", "Versioned"]
@@ -53,7 +54,8 @@ class Store:
         self.keys = keys
         self._guard = guard
         self._hourly = reports.HourlyCounts(link, keys)
-        self._reports = reports.ReportReader(link, keys)
+        self.unreadable = Unreadable()
+        self._reports = reports.ReportReader(link, keys, self.unreadable)
         link.on_up(self._hourly.forget_written)
 
     @classmethod
@@ -233,7 +235,13 @@ class Store:
 
     async def hourly_buckets(self, proton_id: str, *, now_s: float) -> dict[int, int]:
         """Epoch minute to requests started in it, for the minutes of `hourly_starts`."""
-        return await self._hourly.buckets(proton_id, now_s=now_s)
+        return (await self.hourly_buckets_of([proton_id], now_s=now_s))[proton_id]
+
+    async def hourly_buckets_of(
+        self, proton_ids: Sequence[str], *, now_s: float
+    ) -> dict[str, dict[int, int]]:
+        """`hourly_buckets` of many protons, in one call per 64 of them."""
+        return await self._hourly.buckets(proton_ids, now_s=now_s)
 
     # -- wake-ups -----------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ class _Named(msgspec.Struct):
 
 
 _NAME: Final = msgspec.json.Decoder(_Named)
+_DECISION: Final = msgspec.json.Decoder(Decision)
 
 
 async def find_decision(store: Store, proton_id: str, decision_id: str) -> Decision | None:
@@ -25,14 +26,15 @@ async def find_decision(store: Store, proton_id: str, decision_id: str) -> Decis
     Raises:
         StoreUnavailableError: Nobody knows.
     """
+    name = f"decisions:{proton_id}"
+    place = f"journal {name}"
     offset, total = 0, 1
     while offset < total:
-        entries, total = await store.read_journal(
-            f"decisions:{proton_id}", offset=offset, limit=_PAGE
-        )
+        entries, total = await store.read_journal(name, offset=offset, limit=_PAGE)
         for entry in entries:
-            if _NAME.decode(entry).id == decision_id:
-                return msgspec.json.decode(entry, type=Decision)
+            for named in store.unreadable.without([entry], _NAME, place):
+                if named.id == decision_id:
+                    return next(store.unreadable.without([entry], _DECISION, place), None)
         # New entries come in at the front and push the others back: none is passed over.
         offset += _PAGE
     return None

@@ -1,6 +1,7 @@
 """Load reports of gateway workers, and the hour's starts per proton in minute buckets."""
 
-import logging
+import asyncio
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -10,6 +11,7 @@ from controlplane.store import scripts
 from controlplane.store.connection import Argument
 from controlplane.store.link import Link
 from controlplane.store.records import Keys
+from controlplane.store.unreadable import Unreadable
 
 HOUR_MINUTES: Final = 60
 """Buckets in the rolling hour, the running minute included."""
@@ -20,6 +22,12 @@ BUCKET_TTL_S: Final = 2 * 3600
 PROTONS_PER_CALL: Final = 256
 """Buckets of this many protons go in one call."""
 
+HOURS_PER_CALL: Final = 64
+"""Whole hours of this many protons are read in one call: 60 minutes of each worker."""
+
+_HEAD_BYTES: Final = 160
+"""Of a report that hold its worker's id and clock, which come first."""
+
 _Bucket = tuple[str, str, int]
 # Worker id, proton id, epoch minute.
 
@@ -28,8 +36,6 @@ _DECODER = msgspec.json.Decoder(LoadReport)
 _NUMBERS_DECODER = msgspec.json.Decoder(WorkerNumbers)
 
 _Report = TypeVar("_Report", LoadReport, WorkerNumbers)
-
-logger = logging.getLogger(__name__)
 
 
 class HourlyCounts:
@@ -79,14 +85,27 @@ class HourlyCounts:
         for proton_id, news in changed:
             self._written.update({(worker, proton_id, m): n for m, n in news.items()})
 
-    async def buckets(self, proton_id: str, *, now_s: float) -> dict[int, int]:
-        """Epoch minute to starts of all workers within the hour; all else is deleted."""
-        key = self._keys[f"hour:{proton_id}"]
-        stored: dict[bytes, bytes] = await self._link.call("HGETALL", key)
+    async def buckets(
+        self, proton_ids: Sequence[str], *, now_s: float
+    ) -> dict[str, dict[int, int]]:
+        """Per proton epoch minute to starts of all workers within the hour; all else is deleted."""
+        found = {}
+        for first in range(0, len(proton_ids), HOURS_PER_CALL):
+            part = proton_ids[first : first + HOURS_PER_CALL]
+            keys = [self._keys[f"hour:{proton_id}"] for proton_id in part]
+            rows: list[list[bytes]] = await self._link.run(scripts.MINUTES, keys)
+            for proton_id, key, row in zip(part, keys, rows, strict=True):
+                stored = zip(row[::2], row[1::2], strict=True)
+                found[proton_id] = await self._summed(key, stored, now_s=now_s)
+        return found
+
+    async def _summed(
+        self, key: str, stored: Iterable[tuple[bytes, bytes]], *, now_s: float
+    ) -> dict[int, int]:
         oldest = int(now_s // 60) - HOUR_MINUTES + 1
         total: dict[int, int] = {}
         old: list[bytes] = []
-        for field, starts in stored.items():
+        for field, starts in stored:
             try:
                 minute, count = int(field.partition(b" ")[0]), int(starts)
             except ValueError:  # nothing that `write` writes: it goes, the others count
@@ -112,36 +131,53 @@ async def publish(link: Link, keys: Keys, report: LoadReport, *, ttl_s: float) -
 class ReportReader:
     """Reads the reports of the workers that are alive.
 
-    One that cannot be decoded is left out, and logged once per worker: the others still count.
+    One that cannot be decoded is left out: the others still count. One of ten thousand protons
+    takes tens of milliseconds, so others on the event loop have their turn between two.
     """
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: Link, keys: Keys, unreadable: Unreadable) -> None:
         self._link = link
         self._keys = keys
-        self._broken: set[bytes] = set()
+        self._unreadable = unreadable
+        self._numbers: dict[bytes, tuple[bytes, WorkerNumbers]] = {}
+        """What was decoded last time, by the report's head: somebody who looks again before the
+        worker has spoken again need not decode it."""
 
     async def collect(self) -> list[LoadReport]:
         """Whole reports."""
-        return await self._read(_DECODER)
+        stored = await self._stored()
+        found = []
+        for worker, body in stored:
+            if (report := self._decoded(worker, body, _DECODER)) is not None:
+                found.append(report)
+            await asyncio.sleep(0)
+        return found
 
     async def collect_numbers(self) -> list[WorkerNumbers]:
         """The same, with half of the work: without histograms, minutes and bytes."""
-        return await self._read(_NUMBERS_DECODER)
+        found: dict[bytes, tuple[bytes, WorkerNumbers]] = {}
+        for worker, body in await self._stored():
+            head = body[:_HEAD_BYTES]
+            before = self._numbers.get(worker)
+            if before is not None and before[0] == head and b'"clock_s":' in head:
+                found[worker] = before
+                continue
+            if (report := self._decoded(worker, body, _NUMBERS_DECODER)) is not None:
+                found[worker] = (head, report)
+            await asyncio.sleep(0)
+        self._numbers = found
+        return [report for _, report in found.values()]
 
-    async def _read(self, decoder: msgspec.json.Decoder[_Report]) -> list[_Report]:
+    async def _stored(self) -> list[tuple[bytes, bytes]]:
         stored: list[bytes] = await self._link.run(scripts.COLLECT, [self._keys["reports"]])
-        found = []
-        for worker, body in zip(stored[::2], stored[1::2], strict=True):
-            try:
-                found.append(decoder.decode(body))
-            except ValueError as exc:  # msgspec's errors, and of what is no UTF-8
-                self._tell_broken(worker, exc)
-        return found
+        return list(zip(stored[::2], stored[1::2], strict=True))
 
-    def _tell_broken(self, worker: bytes, exc: ValueError) -> None:
-        if worker not in self._broken:
-            self._broken.add(worker)
-            logger.error(
-                "a gateway worker's report cannot be read: it does not count",
-                extra={"worker_id": worker.decode(errors="replace"), "error": str(exc)},
-            )
+    def _decoded(
+        self, worker: bytes, body: bytes, decoder: msgspec.json.Decoder[_Report]
+    ) -> _Report | None:
+        try:
+            return decoder.decode(body)
+        except ValueError as exc:
+            worker_id = worker.decode(errors="replace")
+            self._unreadable.tell(f"report of {worker_id}", exc, worker_id=worker_id)
+            return None

@@ -205,6 +205,13 @@ end
 return 1
 """)
 
+MINUTES: Final = Script("""
+-- KEYS: hours of protons. Returns per key its fields and values, one after the other.
+local found = {}
+for k = 1, #KEYS do found[k] = redis.call('HGETALL', KEYS[k]) end
+return found
+""")
+
 COLLECT: Final = Script(f"""
 -- KEYS: reports. Returns worker and JSON of every report that has not expired, one after the other;
 -- no JSON where the value is nothing that REPORT writes. What has expired is kept for whoever
@@ -234,9 +241,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local all, found = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #all, 2 do
-  local space = string.find(all[i + 1], ' ', 1, true)
-  local lives = tonumber(string.sub(all[i + 1], 1, space - 1)) > now
-  found[#found + 1] = {lives and 1 or 0, all[i], all[i + 1]}
+  local expires = tonumber(string.match(all[i + 1], '^(%d+) '))
+  found[#found + 1] = {expires and expires > now and 1 or 0, all[i], all[i + 1]}
 end
 return found
 """)
@@ -276,12 +282,14 @@ if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' 
 local done, at = {}, 2
 for k = 2, #KEYS do
   local key = KEYS[k]
+  -- Anything but a number is 0: HINCRBY would refuse it, and with it all workloads that follow.
+  local version = string.match(redis.call('HGET', key, 'v') or '0', '^%d+$') or '0'
   local sets, drops = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local first = at + 4
-  if (redis.call('HGET', key, 'v') or '0') == ARGV[at] then
+  if version == ARGV[at] then
     for i = first, first + sets * 2 - 1, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
     for i = first + sets * 2, first + sets * 2 + drops - 1 do redis.call('HDEL', key, ARGV[i]) end
-    redis.call('HINCRBY', key, 'v', 1)
+    redis.call('HSET', key, 'v', string.format('%.0f', version + 1))
     redis.call('EXPIRE', key, ARGV[at + 1])
     done[k - 1] = 1
   else
@@ -310,5 +318,5 @@ return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 
 ALL: Final = (
     *(OPEN, COMMIT, FOLLOW, ACQUIRE, RELEASE, REPORT, HOURS, COLLECT, REPORTS, COUNTED),
-    *(FIELDS, STATISTICS, WAKE, KEEP),
+    *(FIELDS, MINUTES, STATISTICS, WAKE, KEEP),
 )

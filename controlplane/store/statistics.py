@@ -2,16 +2,37 @@
 
 Writers say which version of a hash they have read; of two at once one must read again. The recorder
 carries its lease besides, so that one that only believes to have it writes nothing.
+
+What cannot be decoded (`store.unreadable` counts it and says so once) is taken for absent:
+
+    what                    what comes of it
+    ----------------------  ---------------------------------------------------------------------
+    a bucket                its requests are lost; the next write puts it right
+    the summary             lists begin anew; of a workload that was reset once, everything does
+    what was seen           `LOST`: what came since the recorder's last look does not count, the
+                            worker's whole past does not count again
+    a report, or a proton   it says nothing until the worker sends a better one
+    in it
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import msgspec
 
 from controlplane.model.reports import ProtonLoad
-from controlplane.model.statistics import SUMMARY, VERSION, Changes
+from controlplane.model.statistics import (
+    LOST,
+    NO_SUMMARY,
+    SUMMARY,
+    VERSION,
+    Changes,
+    Summary,
+    decode_bucket,
+    decode_seen,
+    decode_summary,
+)
 from controlplane.store import scripts
 from controlplane.store.client import Lease, Store
 from controlplane.store.connection import Argument
@@ -57,6 +78,13 @@ class Rewrite:
 _REPORTS: Final = msgspec.json.Decoder(LastReport)
 _LOADS: Final = msgspec.json.Decoder(ProtonLoad)
 
+_DECODERS: Final[Mapping[str, Callable[[bytes], object]]] = {
+    **dict.fromkeys("mhd", decode_bucket),
+    "w": decode_seen,
+    "s": decode_summary,
+}
+"""By the first letter of a field's name."""
+
 
 class Statistics:
     """Reads and writes of statistics; raises the store's errors as every call does."""
@@ -70,10 +98,26 @@ class Statistics:
             scripts.REPORTS, [self._store.keys["reports"]]
         )
         reports = []
-        for lives, _, value in found:
+        for lives, worker, value in found:
             expires, _, body = value.partition(b" ")
-            reports.append(Reported(bool(lives), expires.decode(), _REPORTS.decode(body)))
+            try:
+                reports.append(Reported(bool(lives), expires.decode(), _REPORTS.decode(body)))
+            except ValueError as exc:
+                worker_id = worker.decode(errors="replace")
+                self._store.unreadable.tell(f"report of {worker_id}", exc, worker_id=worker_id)
         return reports
+
+    def load_of(self, report: LastReport, proton_id: str) -> ProtonLoad | None:
+        """Take one proton of a report apart; None: it is not in it, or cannot be read."""
+        raw = report.protons.get(proton_id)
+        if raw is None:
+            return None
+        try:
+            return _LOADS.decode(raw)
+        except ValueError as exc:
+            place = f"report of {report.worker_id} on {proton_id}"
+            self._store.unreadable.tell(place, exc, worker_id=report.worker_id)
+            return None
 
     async def counted(self, reported: Reported) -> None:
         """Forget the report of a worker that is gone."""
@@ -91,15 +135,47 @@ class Statistics:
             part = names[first : first + _FIELDS_PER_CALL]
             values = await self._store.link.call("HMGET", self._key(workload_id), *part)
             found |= {n: v for n, v in zip(part, values, strict=True) if v is not None}
-        return found
+        return self.readable(workload_id, found)
 
     async def read_all(self, workload_id: str) -> dict[str, bytes]:
         """All fields of one workload."""
         found: dict[bytes, bytes] = await self._store.link.call("HGETALL", self._key(workload_id))
-        return {name.decode(): value for name, value in found.items()}
+        return self.readable(workload_id, {_text(name): value for name, value in found.items()})
+
+    def readable(self, workload_id: str, fields: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The fields of a workload that can be decoded, and `LOST` for what was seen."""
+        left = dict(fields)
+        for name, value in fields.items():
+            decoder = _DECODERS.get(name[:1])
+            if decoder is None:
+                continue
+            try:
+                decoder(value)
+            except ValueError as exc:
+                self._tell(workload_id, name, exc)
+                del left[name]
+                if decoder is decode_seen:
+                    left[name] = LOST
+        return left
+
+    def summary_of(self, workload_id: str, value: bytes | None) -> Summary:
+        """A stored summary; an empty one where there is none, or none that can be read."""
+        try:
+            return decode_summary(value)
+        except ValueError as exc:
+            self._tell(workload_id, SUMMARY, exc)
+            return NO_SUMMARY
+
+    def _tell(self, workload_id: str, name: str, exc: ValueError) -> None:
+        place = f"field {name} of the statistics of {workload_id}"
+        self._store.unreadable.tell(place, exc, workload_id=workload_id)
 
     async def read_many(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, bytes]]:
-        """Workload to some of its fields, in one call per 256 workloads."""
+        """Workload to some of its fields, in one call per 256 workloads.
+
+        They are as they are stored: decoding each to see whether it can be decoded is left to
+        who meets one that cannot, see `readable`.
+        """
         found: dict[str, dict[str, bytes]] = {}
         for chunk in _chunks(list(wanted)):
             arguments: list[Argument] = []
@@ -113,8 +189,13 @@ class Statistics:
                 found[workload_id] = {name: value for name, value in pairs if value is not None}
         return found
 
+    async def summary(self, workload_id: str) -> Summary:
+        """A workload's summary; an empty one where nothing was counted."""
+        value = await self._store.link.call("HGET", self._key(workload_id), SUMMARY)
+        return self.summary_of(workload_id, value)
+
     async def summaries(self, workload_ids: Sequence[str]) -> dict[str, bytes | None]:
-        """Workload to its encoded `Summary`, in one call per 256 workloads."""
+        """Workload to its encoded summary, for `summary_of`; one call per 256 workloads."""
         found = await self.read_many(dict.fromkeys(workload_ids, (SUMMARY,)))
         return {workload_id: row.get(SUMMARY) for workload_id, row in found.items()}
 
@@ -126,7 +207,7 @@ class Statistics:
                 scripts.FIELDS, [self._key(workload_id) for workload_id in chunk], *[0] * len(chunk)
             )
             for workload_id, row in zip(chunk, rows, strict=True):
-                found[workload_id] = [name.decode() for name in row]
+                found[workload_id] = [_text(name) for name in row]
         return found
 
     async def write(self, rewrites: Sequence[Rewrite], *, fence: Lease | None = None) -> set[str]:
@@ -176,14 +257,15 @@ class Statistics:
         return self._store.keys[f"stats:{workload_id}"]
 
 
-def load_of(raw: msgspec.Raw) -> ProtonLoad:
-    """Take one proton of a report apart."""
-    return _LOADS.decode(raw)
-
-
 def version_of(fields: Mapping[str, bytes]) -> str:
-    """The version of what was read, `VERSION` among it."""
-    return fields.get(VERSION, b"0").decode()
+    """The version of what was read, `VERSION` among it; what is no number is 0."""
+    version = fields.get(VERSION, b"0")
+    return version.decode() if version.isdigit() else "0"
+
+
+def _text(name: bytes) -> str:
+    """A field's name; one that is none of ours is whatever it looks like."""
+    return name.decode(errors="replace")
 
 
 def _chunks(ids: Sequence[str]) -> list[Sequence[str]]:

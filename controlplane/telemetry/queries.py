@@ -25,6 +25,8 @@ class Found(NamedTuple):
     rows: list[sqlite3.Row]
     more: bool
     """Whether something follows the last row: the page was full, in rows or in bytes."""
+    before: tuple[int, int] | None = None
+    """Offset and limit of the page that ends where this one begins; None: this is the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +109,11 @@ def find_logs(db: sqlite3.Connection, query: LogQuery, *, offset: int, limit: in
             conditions.append(f"instr(message || coalesce(stacktrace, ''), ?) {wanted} 0")
             arguments.append(text)
     _add_attributes(query.attributes, conditions, arguments)
-    rows = db.execute(
+    select = (
         f"SELECT * FROM logs WHERE {' AND '.join(conditions)} "  # noqa: S608 - only names of ours
-        "ORDER BY time_ns DESC, id DESC LIMIT ? OFFSET ?",
-        [*arguments, limit + 1, offset],
+        "ORDER BY time_ns DESC, id DESC"
     )
-    return _page(rows, limit)
+    return _page(db, select, arguments, offset=offset, limit=limit)
 
 
 def find_traces(db: sqlite3.Connection, query: TraceQuery, *, offset: int, limit: int) -> Found:
@@ -137,13 +138,11 @@ def find_traces(db: sqlite3.Connection, query: TraceQuery, *, offset: int, limit
         arguments += inner_arguments
     column = "end_ns - start_ns" if query.by_duration else "start_ns"
     direction = "ASC" if query.ascending else "DESC"
-    rows = db.execute(
+    select = (
         "SELECT *, length(root_name) + length(root_service) AS size FROM traces "  # noqa: S608
-        f"WHERE {' AND '.join(conditions)} "
-        f"ORDER BY {column} {direction}, trace_id LIMIT ? OFFSET ?",
-        [*arguments, limit + 1, offset],
+        f"WHERE {' AND '.join(conditions)} ORDER BY {column} {direction}, trace_id"
     )
-    return _page(rows, limit)
+    return _page(db, select, arguments, offset=offset, limit=limit)
 
 
 def find_trace(db: sqlite3.Connection, workload_id: str, trace_id: str) -> sqlite3.Row | None:
@@ -158,24 +157,49 @@ def find_spans(
     db: sqlite3.Connection, workload_id: str, trace_id: str, *, offset: int, limit: int
 ) -> Found:
     """Rows of the table `spans` of one trace, earliest first: as many as of `find_logs`."""
-    rows = db.execute(
+    select = (
         "SELECT * FROM spans WHERE workload = ? AND trace_id = ? "
-        "ORDER BY time_ns, duration_ns DESC, id LIMIT ? OFFSET ?",
-        (workload_id, trace_id, limit + 1, offset),
+        "ORDER BY time_ns, duration_ns DESC, id"
     )
-    return _page(rows, limit)
+    return _page(db, select, [workload_id, trace_id], offset=offset, limit=limit)
 
 
-def _page(rows: Iterable[sqlite3.Row], limit: int) -> Found:
-    """What fits of rows of which there is one more than the limit, if there are as many."""
+def _page(
+    db: sqlite3.Connection, select: str, arguments: Sequence[Any], *, offset: int, limit: int
+) -> Found:
+    """What fits of the rows from the offset on, and where the page before begins."""
+    rows = db.execute(f"{select} LIMIT ? OFFSET ?", [*arguments, limit + 1, offset])
+    page, more = _fitting(rows, limit)
+    return Found(page, more, _before(db, select, arguments, offset=offset, limit=limit))
+
+
+def _before(
+    db: sqlite3.Connection, select: str, arguments: Sequence[Any], *, offset: int, limit: int
+) -> tuple[int, int] | None:
+    """See `Found.before`: a page is as long as its bytes allow, so rows are measured backwards."""
+    if offset == 0:
+        return None
+    start = max(0, offset - limit)
+    sizes = db.execute(
+        f"SELECT size FROM ({select} LIMIT ? OFFSET ?)",  # noqa: S608 - of this module's own
+        [*arguments, offset - start, start],
+    ).fetchall()
+    fitting, more = _fitting(reversed(sizes), limit)
+    if not more:
+        return start, offset - start
+    return start + len(sizes) - len(fitting), len(fitting)
+
+
+def _fitting(rows: Iterable[sqlite3.Row], limit: int) -> tuple[list[sqlite3.Row], bool]:
+    """The first rows that are one page together, and whether there was another."""
     page: list[sqlite3.Row] = []
     kept_bytes = 0
     for row in rows:
         kept_bytes += row["size"]
         if len(page) == limit or (page and kept_bytes > MAX_PAGE_BYTES):
-            return Found(page, more=True)
+            return page, True
         page.append(row)
-    return Found(page, more=False)
+    return page, False
 
 
 def metric_names(db: sqlite3.Connection, workload_id: str) -> list[sqlite3.Row]:

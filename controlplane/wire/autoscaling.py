@@ -159,7 +159,9 @@ class ShadowInput(Input):
     enabled: Flag = True
     policies: Annotated[tuple[PolicyInput, ...], Field(max_length=MAX_POLICIES)] = ()
     min_replica_count: FloorCount | None = None
-    max_replica_count: Count | None = None
+    max_replica_count: Count | None = Field(
+        None, description="At most `limits.maxWorkloadReplicas` of `account/info`."
+    )
     cooldown_period_minutes: Annotated[Number, Field(ge=0, le=MAX_COOLDOWN_MINUTES)] | None = Field(
         None, description="Idle minutes before zero; fractions allowed. Null: the platform's."
     )

@@ -1,5 +1,6 @@
 """What all shapes have in common: camelCase outside, snake_case inside, times, numbers, errors."""
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar
@@ -23,7 +24,21 @@ def _no_flag(value: object) -> object:
     return value
 
 
-Number = Annotated[int | float, BeforeValidator(_no_flag)]
+def _number(value: object) -> object:
+    """One error about the field, where pydantic would have one for each kind of number."""
+    _no_flag(value)
+    try:
+        finite = math.isfinite(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise PydanticCustomError("number_type", "Input should be a valid number") from None
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise PydanticCustomError("finite_number", "Input should be a finite number")
+    return value
+
+
+Number = Annotated[int | float, BeforeValidator(_number)]
 """A JSON number that keeps its look: 30 stays 30, never 30.0, which Go's integers refuse."""
 
 Integer = Annotated[int, BeforeValidator(_no_flag)]

@@ -59,7 +59,9 @@ class GrantFormatted(Shape):
 
     granted: int = Field(description="How many of `replicas` may run.")
     refusal: Refusal
-    position: int = Field(description="Place in the line of all that are refused, from 1.")
+    position: int = Field(
+        description="Place in the line of all that are refused, from 1; 0: it has none yet."
+    )
     line: int = Field(description="How many are in it.")
     since: str = Field(description="Since when it has been getting fewer than it asks for.")
     last_asked: str

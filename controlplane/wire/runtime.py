@@ -87,7 +87,9 @@ class GroupRuntimeInput(Input):
     """How one group runs, as clients send it."""
 
     name: Annotated[str, Field(min_length=1)] = "default"
-    replica_count: Count | None = None
+    replica_count: Count | None = Field(
+        None, description="At most `limits.maxWorkloadReplicas` of `account/info`."
+    )
     autoscaling: AutoscalingInput | None = None
     containers: tuple[ContainerRuntime, ...] = ()
     resource_bundles: Bundles = ()

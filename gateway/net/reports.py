@@ -6,6 +6,7 @@ Requests never wait for the store: they leave a note here, and one task sends.
 import asyncio
 import contextlib
 import logging
+import math
 
 from controlplane.model.reports import LoadReport, ProtonLoad
 from controlplane.store.client import Store
@@ -112,6 +113,7 @@ class Reporter:
 
     async def _run(self) -> None:
         settings = self._worker.settings
+        counted_s = -math.inf
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(settings.report_interval_s):
@@ -134,7 +136,10 @@ class Reporter:
                 if self._failing:
                     log.info("load is reported again")
                 self._failing = False
-            await self._streams.count()
+            now_s = self._worker.monotonic()
+            if now_s - counted_s >= settings.report_interval_s:  # not with every wake-up
+                counted_s = now_s
+                await self._streams.count()
 
     def _still_waiting(self) -> None:
         now_s = self._worker.monotonic()

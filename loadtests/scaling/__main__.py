@@ -10,7 +10,8 @@ from loadtests.scaling.contenders import CONTENDERS
 from loadtests.scaling.page import as_text, keep, render
 from loadtests.scaling.scenarios import BY_NAME, SCENARIOS
 
-SEEDS = (1, 2)
+SEEDS = (4, 5)
+"""Held out: with seeds 1 to 3 our defaults were chosen."""
 QUICK = ("azure-code", "bursty", "pauses")
 QUICK_PART = 0.25
 """Of each scenario's time."""
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scenarios", type=_names, metavar="A,B", help=f"of: {', '.join(BY_NAME)} (all)"
     )
-    parser.add_argument("--seeds", type=_numbers, metavar="N,M", help="seeds (1,2; --quick 1)")
+    parser.add_argument("--seeds", type=_numbers, metavar="N,M", help="seeds (4,5; --quick 4)")
     parser.add_argument("--jobs", type=int, help="runs at a time (one per core)")
     parser.add_argument(
         "--step",

@@ -15,8 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 30, 40
 _HEAD: Final = 64
 
 STYLES: Final[Mapping[str, str]] = {
-    "tidegate": "stroke:#6fa8dc;stroke-dasharray:6 3",
-    "tidegate-patient": "stroke:#0b5394;stroke-width:2.4",
+    "tidegate": "stroke:#0b5394;stroke-width:2.4",
     "knative": "stroke:#e69138;stroke-dasharray:6 3",
     "knative-patient": "stroke:#b45f06",
     "hpa": "stroke:#6aa84f",

@@ -1,8 +1,7 @@
 """Who is compared, and with which settings."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from autoscaler.replay.kpa import TARGET_RATIO
 from autoscaler.replay.peers import Terms
@@ -16,9 +15,6 @@ USUAL_RATIO: Final = TARGET_RATIO
 
 MAX_REPLICAS: Final = 60
 
-PATIENT: Final[Mapping[str, float]] = {"scaleDownDelaySeconds": 300, "maxScaleDownRate": 1.2}
-"""Our `behavior` for traffic in bursts: the HPA's patience, and then a slow retreat."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
@@ -27,8 +23,6 @@ class Contender:
     name: str
     title: str
     scaler: str
-    behavior: Mapping[str, float] | None = None
-    """Ours only."""
     down_delay_s: float | None = None
     """Peers only."""
     swept: bool = True
@@ -56,13 +50,11 @@ class Contender:
                 down_delay_s=self.down_delay_s,
             )
             return Trial(scaler=self.scaler, terms=terms)
-        autoscaling: dict[str, Any] = {
+        autoscaling = {
             "policies": [{"scalingMetric": "httpRequestsConcurrency", "target": target}],
             "minReplicaCount": scenario.min_replicas,
             "maxReplicaCount": MAX_REPLICAS,
         }
-        if self.behavior is not None:
-            autoscaling["behavior"] = dict(self.behavior)
         policy = {
             "autoscaling": autoscaling,
             "concurrencyLimitPerReplica": scenario.concurrency,
@@ -76,12 +68,6 @@ class Contender:
 
 CONTENDERS: Final = (
     Contender(name="tidegate", title="Tidegate, defaults", scaler=OURS),
-    Contender(
-        name="tidegate-patient",
-        title="Tidegate, patient (down delay 300 s, down rate 1.2)",
-        scaler=OURS,
-        behavior=PATIENT,
-    ),
     Contender(name="knative", title="Knative KPA, defaults", scaler="knative"),
     Contender(
         name="knative-patient",

@@ -89,7 +89,11 @@ class Scenario:
         if traffic.gaps != "poisson":
             words.append(f"--gaps {traffic.gaps} --variation {traffic.variation:g}")
         if "spikes" in traffic.patterns:
-            words.append(f"--spike-every {traffic.spike_every_s:g}")
+            words += [
+                f"--spike-every {traffic.spike_every_s:g}",
+                f"--spike-factor {traffic.spike_factor:g}",
+                f"--spike-seconds {traffic.spike_s:g}",
+            ]
         return " ".join(words)
 
 
@@ -154,6 +158,35 @@ SCENARIOS: Final = (
         concurrency=4,
         traffic=Traffic(duration_s=4 * 3600, per_s=1.5, patterns=("pauses",)),
         min_replicas=0,
+    ),
+    Scenario(
+        name="weibull",
+        title="Weibull gaps with a coefficient of variation of 3, 2 requests/s or fewer, for 2 h",
+        start_up="lognormal:20,60",
+        service="lognormal:3,15",
+        concurrency=4,
+        traffic=Traffic(
+            duration_s=2 * 3600, per_s=2, patterns=("diurnal",), gaps="weibull", variation=3
+        ),
+        min_replicas=1,
+    ),
+    Scenario(
+        name="mixed",
+        title="Gamma gaps of 2, four times the 6 requests/s for 3 min, about every 30 min, for 2 h",
+        start_up="lognormal:15,40",
+        service="lognormal:1.5,8",
+        concurrency=8,
+        traffic=Traffic(
+            duration_s=2 * 3600,
+            per_s=6,
+            patterns=("spikes",),
+            gaps="gamma",
+            variation=2,
+            spike_factor=4,
+            spike_s=180,
+            spike_every_s=1800,
+        ),
+        min_replicas=1,
     ),
 )
 BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}

@@ -8,14 +8,17 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests.tick.bench import run
+from autoscaler import native
 from loadtests.tick.page import as_text, keep, render
 
+INTERPRETED: Final = "--interpreted"
 SIZES: Final = (1_000, 10_000, 100_000)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure and print; exit code 0."""
+    from loadtests.tick.bench import run  # noqa: PLC0415 - compiled or not: decided below
+
     parser = _parser()
     options = parser.parse_args(argv)
     if options.render:
@@ -57,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="few rounds: under a minute for 10,000"
     )
+    parser.add_argument(
+        INTERPRETED,
+        action="store_true",
+        help="leave the compiled modules out (`make build` makes them; without a build of the"
+        " present sources nothing else runs)",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON")
     parser.add_argument(
         "--render",
@@ -74,4 +83,6 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
+    if INTERPRETED not in sys.argv:
+        native.activate()
     sys.exit(main())

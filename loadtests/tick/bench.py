@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
+import autoscaler.loop
 from autoscaler.leadership import Leadership
 from autoscaler.loop import DecisionLoop
 from autoscaler.news import News
@@ -102,6 +103,7 @@ async def measure(workloads: int, gateways: int, *, quick: bool, say: Say) -> di
         "rounds": rounds,
         "warm_rounds": warm,
         "journal_entries_per_round": (leadership.entries - entries) / rounds,
+        "compiled": "_native" in str(autoscaler.loop.__file__),
         "machine": machine(),
         "versions": our_versions(),
     }

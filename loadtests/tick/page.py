@@ -20,6 +20,8 @@ on one core when *all* workloads are busy: every one has requests in flight in e
 requests in every second, three ready replicas and one policy, and its load moves so that counts
 change. (Workloads at zero without news are passed over: they cost about 1 µs.)
 
+The rounds run compiled where they were built (`make build`); the last line says which it was.
+
 In the figure: decoding the gateways' reports (with histograms and sixty minutes of counts each, as
 the store holds them), windows, observation, decision, metrics, the loop in its slices of 5 ms, the
 sentences and the encoding of all records and journal entries that are due. Not in it: the network
@@ -92,8 +94,10 @@ def _row(result: Mapping[str, Any]) -> Row:
 
 def _where(result: Mapping[str, Any]) -> str:
     machine, versions = result["machine"], result["versions"]
+    how = "compiled" if result["compiled"] else "interpreted"
+    release = versions["tidegate"].partition(" ")[0]  # what follows is the gateway's
     return (
-        f"{machine['cpu']}, Linux {machine['kernel']}; tidegate {versions['tidegate']}, python"
+        f"{machine['cpu']}, Linux {machine['kernel']}; tidegate {release} ({how}), python"
         f" {versions['python']}, msgspec {versions['msgspec']}; this interpreter's build does our"
         f" fixed loop in {machine['python_loop_ms']:.1f} ms. Medians. The windows are full after 60"
         " rounds; until then memory grows by 24 bytes per workload, gateway and round."

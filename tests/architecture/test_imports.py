@@ -72,7 +72,7 @@ def test_gateway_process_carries_nothing_that_it_does_not_need():
 
 
 def test_autoscaler_process_carries_no_other_process():
-    assert _modules_after("autoscaler.__main__") & NOT_IN_THE_AUTOSCALER == set()
+    assert _modules_after("autoscaler.serving") & NOT_IN_THE_AUTOSCALER == set()
 
 
 @pytest.mark.parametrize("path", core_files(), ids=str)

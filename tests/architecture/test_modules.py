@@ -25,7 +25,6 @@ JUSTIFIED: dict[str, str] = {
     "gateway/net/flow.py": "one exchange: every way to its one end, which releases and counts",
     "controlplane/model/sections.py": "the table of all settings of all processes: mostly their "
     "descriptions, which people look for in one place",
-    "controlplane/demo/service.py": "a whole server in one file that people copy to try things",
 }
 """Product modules above 400 lines: path to the reason why they are not split."""
 

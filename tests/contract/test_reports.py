@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from controlplane.model.reports import LoadReport, ProtonLoad
@@ -69,6 +70,23 @@ async def test_a_report_that_cannot_be_read_hides_no_other(store, value, caplog)
     assert [record.worker_id for record in told] == ["broken"], "once, not at every look"
 
 
+async def test_numbers_of_a_worker_that_has_not_spoken_again_are_those_of_the_last_look(store):
+    def says(clock_s: float, started: int) -> LoadReport:
+        load = ProtonLoad(workload_id="w", started=started)
+        return LoadReport(
+            worker_id="w1", sent_at=0, clock_s=clock_s, revision=1, protons={"p": load}
+        )
+
+    await store.publish_report(says(1.5, 3), ttl_s=60)
+    [first] = await store.collect_numbers()
+    [again] = await store.collect_numbers()
+    assert again is first, "not decoded a second time"
+    await store.publish_report(says(2.5, 4), ttl_s=60)
+    [later] = await store.collect_numbers()
+    assert (later.clock_s, later.protons["p"].started) == (2.5, 4)
+    assert first.protons["p"].started == 3
+
+
 async def test_minutes_that_cannot_be_read_hide_no_others(store):
     await store.publish_report(report("w1", starts={MINUTE: 3}), ttl_s=60)
     key = store.keys["hour:p"]
@@ -83,6 +101,21 @@ async def test_starts_are_summed_over_workers_and_minutes(store, second):
     assert await store.hourly_buckets("p", now_s=NOW_S) == {MINUTE - 1: 4, MINUTE: 13}
     assert await store.hourly_starts("p", now_s=NOW_S) == 17
     assert await store.hourly_starts("other", now_s=NOW_S) == 0
+
+
+async def test_hours_of_many_protons_are_read_together(store):
+    names = [f"p{number}" for number in range(130)]
+    for number, name in enumerate(names):
+        one = report(f"w-{name}", starts={MINUTE: number + 1, MINUTE - 60: 1})
+        one = msgspec.structs.replace(one, protons={name: one.protons["p"]})
+        await store.publish_report(one, ttl_s=60)
+    found = await store.hourly_buckets_of([*names, "unknown"], now_s=NOW_S)
+    assert found == {
+        **{name: {MINUTE: number + 1} for number, name in enumerate(names)},
+        "unknown": {},
+    }
+    assert await store.hourly_buckets_of([], now_s=NOW_S) == {}
+    assert await store.link.call("HLEN", store.keys["hour:p0"]) == 1
 
 
 async def test_reporting_again_counts_nothing_twice(store):

@@ -2,16 +2,27 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from controlplane.model.reports import LoadReport, ProtonLoad
-from controlplane.model.statistics import SUMMARY, VERSION, Changes
+from controlplane.model.statistics import (
+    LOST,
+    NO_SUMMARY,
+    SUMMARY,
+    VERSION,
+    Bucket,
+    Changes,
+    Level,
+    bucket_field,
+    encode,
+    seen_field,
+)
 from controlplane.store.errors import FencedError
 from controlplane.store.statistics import (
     PER_CALL,
     Rewrite,
     Statistics,
-    load_of,
     version_of,
 )
 from tests.fakes.waiting import DEADLINE_S
@@ -113,7 +124,8 @@ async def test_reports_are_not_taken_apart_before_somebody_asks(statistics, stor
     [found] = await statistics.reports()
     assert found.lives
     assert (found.report.worker_id, found.report.sent_at, found.report.clock_s) == ("w1", 5, 7)
-    assert load_of(found.report.protons["p"]) == load
+    assert statistics.load_of(found.report, "p") == load
+    assert statistics.load_of(found.report, "q") is None
 
 
 async def test_the_last_report_of_a_worker_that_is_gone_stays_until_it_is_counted(
@@ -136,3 +148,60 @@ async def test_a_worker_that_came_back_keeps_its_report(statistics, store):
     await statistics.counted(found)
     [again] = await statistics.reports()
     assert again.lives
+
+
+def told(caplog) -> list[str]:
+    return [record.place for record in caplog.records if "cannot be read" in record.message]
+
+
+async def test_a_field_that_cannot_be_read_hides_no_other(statistics, store, caplog):
+    minute, hour = (bucket_field(level, 7, "p") for level in (Level.MINUTE, Level.HOUR))
+    seen = seen_field("w1", "p")
+    kept = {minute: encode(Bucket(started=3)), "n": b"whatever"}
+    broken = dict.fromkeys((SUMMARY, hour, seen), b"{broken")
+    await store.link.call("HSET", store.keys["stats:w"], *sum((kept | broken).items(), ()))
+    expected = kept | {seen: LOST}
+    for _ in range(2):
+        assert await statistics.read_all("w") == expected
+        assert await statistics.read("w", [*kept, *broken]) == expected
+        assert await statistics.summary("w") == NO_SUMMARY
+    assert len(told(caplog)) == len(set(told(caplog))) == 3, "once each, not at every look"
+    assert {record.workload_id for record in caplog.records} == {"w"}
+    assert store.unreadable.count == 2 * (2 * 3 + 1)
+
+
+@pytest.mark.parametrize("version", [b"{broken", b"\xff", b"1.5", b"-1"])
+async def test_a_version_that_cannot_be_read_begins_anew(statistics, store, version):
+    await store.link.call("HSET", store.keys["stats:w"], VERSION, version)
+    expected = version_of(await statistics.read_all("w"))
+    assert await statistics.write([rewrite("w", expected=expected), rewrite("well")]) == set()
+    assert version_of(await statistics.read_all("w")) == "1"
+    assert version_of(await statistics.read_all("well")) == "1"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"99999999999999 {broken", id="no-json"),
+        pytest.param(b"99999999999999", id="no-body"),
+        pytest.param(b"soon", id="no-time"),
+    ],
+)
+async def test_a_report_that_cannot_be_read_hides_no_other(statistics, store, caplog, value):
+    await store.link.call("HSET", store.keys["reports"], "broken", value)
+    await store.publish_report(report("well"), ttl_s=60)
+    for _ in range(2):
+        assert [one.report.worker_id for one in await statistics.reports()] == ["well"]
+    assert told(caplog) == ["report of broken"]
+
+
+async def test_a_proton_that_cannot_be_read_hides_no_other_of_the_report(statistics, store, caplog):
+    body = b'{"worker_id":"w1","sent_at":5,"clock_s":7,"protons":{"p":{"workload_id":1},"q":%s}}'
+    load = ProtonLoad(workload_id="w", started=3)
+    value = b"99999999999999 " + body % msgspec.json.encode(load)
+    await store.link.call("HSET", store.keys["reports"], "w1", value)
+    for _ in range(2):
+        [found] = await statistics.reports()
+        assert statistics.load_of(found.report, "p") is None
+        assert statistics.load_of(found.report, "q") == load
+    assert told(caplog) == ["report of w1 on p"]

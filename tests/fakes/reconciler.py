@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from autoscaler.inventory import Inventory
 from autoscaler.reconcilers.base import Failure, Placement, ReplicaWriter
 from controlplane.model.reports import OpenStreams
 from controlplane.model.states import LEAVING, ReplicaPhase
@@ -53,6 +54,8 @@ class FakeReconciler:
         self.plan_calls = 0
         self.placements: dict[str, Placement | None] = {}
         """The last one of each proton."""
+        self.inventory: Inventory | None = None
+        """The last that it was told of; None: none yet."""
         self.removed: set[str] = set()
         self.loads: Mapping[str, int] = {}
         self.streams: Mapping[str, OpenStreams] = {}
@@ -106,6 +109,10 @@ class FakeReconciler:
             self._begin(proton)
         for replica in staying[wanted:]:
             self._drain(replica.id)
+
+    def renew(self, inventory: Inventory) -> None:
+        """Remember; its replicas have no GPUs."""
+        self.inventory = inventory
 
     def remove(self, proton_id: str) -> None:
         """Drain all."""

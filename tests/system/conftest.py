@@ -21,6 +21,7 @@ import pytest
 
 from controlplane.cli.main import main
 from controlplane.store.parent_death import die_with_parent
+from tests.fakes.ports import replica_ports
 
 DEADLINE_S = 60.0
 COMMAND = [sys.executable, "-P", "-m", "controlplane.cli"]
@@ -236,7 +237,9 @@ def start_up(data_dir: Path, *arguments: str, settings: Sequence[str] = ()) -> U
         command += ["--port", "0", "--api-port", "0", "--admin-port", "0"]
     if "--workers" not in arguments:
         command += ["--workers", "2"]
-    for text in settings:
+    first, last = replica_ports()
+    ports = [f"autoscaler.replica_port_min={first}", f"autoscaler.replica_port_max={last}"]
+    for text in [*ports, *settings]:
         command += ["--set", text]
     process = subprocess.Popen(
         [*command, *arguments],

@@ -12,6 +12,7 @@ QUICK = [
     "autoscaler.cooldown_s=0.3",
     "autoscaler.tick_s=0.1",
     "autoscaler.stable_window_s=2",
+    "autoscaler.scale_down_delay_s=0",
     "gateway.report_interval_s=0.1",
 ]
 

@@ -1,17 +1,17 @@
-"""kill -9 of each process under steady load: what its users may notice, and what must hold."""
+"""kill -9 of each process under steady load: what its users may notice, and what must hold.
+
+Of the supervisor itself: see test_up_lifecycle.
+"""
 
 import asyncio
-import os
-import signal
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.system.conftest import Up, installation, processes_of, start_up, wait_until
+from tests.system.conftest import Up, installation, wait_until
 from tests.system.service import (
     api,
     call,
@@ -28,6 +28,7 @@ from tests.system.service import (
 SETTINGS = [
     "autoscaler.tick_s=0.2",
     "autoscaler.stable_window_s=5",
+    "autoscaler.scale_down_delay_s=0",
     "autoscaler.lease_ttl_s=2",
     "gateway.report_interval_s=0.2",
     "gateway.report_ttl_s=2",
@@ -158,39 +159,3 @@ def test_a_killed_store_is_not_noticed_on_the_data_path_and_loses_nothing(
     assert api(up, "GET", f"/workloads/{created}/")["name"] == "written-before"
     assert tally_now(up, created) == {"200"}
     assert len(replica_processes(up, target)) == 3
-
-
-def test_after_a_killed_supervisor_the_next_start_has_everything_and_leaves_no_orphans(
-    tmp_path: Path,
-) -> None:
-    data_dir = tmp_path / "d"
-    first = start_up(data_dir, settings=SETTINGS)
-    second = None
-    try:
-        first.wait_ready()
-        token = first.token
-        workload_id = deploy(first, "kept", group={"replicaCount": 2}, SAMPLE_SERVICE_S="0.01")
-        wait_until(lambda: ready_count(first, workload_id) == 2, what="two ready replicas")
-        old = {process.pid for process in processes_of(data_dir)}
-
-        os.kill(first.process.pid, signal.SIGKILL)
-        first.wait()
-        second = start_up(data_dir, settings=SETTINGS).wait_ready()
-
-        assert second.ready["token"] is None, "the owner exists already"
-        second.ready["token"] = token
-        assert api(second, "GET", f"/workloads/{workload_id}/")["name"] == "kept"
-        wait_until(lambda: ready_count(second, workload_id) == 2, what="two ready replicas again")
-        assert tally_now(second, workload_id) == {"200"}
-        assert len(replica_processes(second, workload_id)) == 2
-        known = {*second.pids.values(), second.process.pid}
-        known |= {process.pid for process in replica_processes(second, workload_id).values()}
-        wait_until(
-            lambda: not (old & {p.pid for p in processes_of(data_dir)}) - known, what="no orphans"
-        )
-    finally:
-        for running in (first, second):
-            if running is not None:
-                running.stop()
-        for process in processes_of(data_dir):
-            process.kill()

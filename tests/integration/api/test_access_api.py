@@ -81,7 +81,7 @@ async def test_the_account_is_the_callers(api):
     body = (await client.get("/api/v2/account/info/")).json()
     assert (body["uid"], body["email"], body["tenantId"]) == (user.id, "ann@test", None)
     assert body["orgId"]
-    assert body["limits"] == {"maxConcurrentWorkloads": 0, "maxWorkloadReplicas": 0}
+    assert body["limits"] == {"maxConcurrentWorkloads": 0, "maxWorkloadReplicas": 1000}
     assert (await api.owner.get("/api/v2/account/info")).json()["admin"] is True
 
 

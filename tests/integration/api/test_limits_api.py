@@ -56,7 +56,11 @@ async def test_of_many_that_are_started_at_once_as_many_start_as_may(api):
     ],
 )
 async def test_too_many_replicas_are_refused_wherever_they_are_asked_for(api, group):
-    told = {"detail": "Requested replicas (6) exceeds the maximum allowed (5)."}
+    told = {
+        "detail": "Requested replicas (6) exceeds the maximum allowed (5). Lower"
+        f" {'maxReplicaCount' if 'autoscaling' in group else 'replicaCount'},"
+        " or have api.max_workload_replicas raised."
+    }
     body = {"name": "w", "artifact": artifact_body(), "runtime": runtime_body(**group)}
     refused = await api.owner.post("/api/v2/workloads", json=body)
     assert (refused.status_code, refused.json()) == (403, told)

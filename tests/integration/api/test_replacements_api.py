@@ -233,7 +233,8 @@ async def test_limits_hold_for_what_it_brings(make_api: MakeApi) -> None:
         json=body(artifact, runtime=runtime_body(replicaCount=3)),
     )
     assert refused.status_code == 403
-    assert refused.json() == {"detail": "Requested replicas (3) exceeds the maximum allowed (2)."}
+    told = refused.json()["detail"]
+    assert told.startswith("Requested replicas (3) exceeds the maximum allowed (2). Lower ")
 
 
 async def test_of_many_that_start_stopped_workloads_at_once_as_many_start_as_may(

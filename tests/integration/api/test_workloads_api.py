@@ -224,7 +224,10 @@ async def test_limits_of_the_installation_hold(make_api):
     many = await create(replicaCount=4)
     assert (many.status_code, many.json()) == (
         403,
-        {"detail": "Requested replicas (4) exceeds the maximum allowed (3)."},
+        {
+            "detail": "Requested replicas (4) exceeds the maximum allowed (3)."
+            " Lower replicaCount, or have api.max_workload_replicas raised."
+        },
     )
     first = await create(replicaCount=3)
     assert first.status_code == 201

@@ -145,6 +145,7 @@ def settings() -> AutoscalerSettings:
         tick_s=0.05,
         stable_window_s=0.6,
         panic_window_ratio=0.5,
+        scale_down_delay_s=0.0,
         cooldown_s=0.5,
         report_max_age_s=0.5,
         lease_ttl_s=1.0,
@@ -167,6 +168,7 @@ async def launch(
             chosen: AutoscalerSettings = settings,
             store_class: type[Store] = Store,
             inventory: Inventory = NO_MACHINES,
+            find_inventory: Callable[[], Inventory] | None = None,
         ) -> Running:
             store = await stack.enter_async_context(
                 await store_class.connect(StoreSettings(url=url), client_name="test-autoscaler")
@@ -190,6 +192,8 @@ async def launch(
                 clock=asyncio.get_running_loop().time,
                 wall=time.time,
                 inventory=inventory,
+                find_inventory=find_inventory,
+                look_every_s=0.02,
             )
             task = asyncio.create_task(autoscaler.run())
             running = Running(autoscaler, store, reconcilers, task)

@@ -18,17 +18,18 @@ from autoscaler.reconcilers.processes import ProcessReconciler
 from controlplane.model.artifacts import ArtifactSpec, ContainerGroup, Resources
 from controlplane.model.decisions import Reason
 from controlplane.model.grants import Refusal
+from controlplane.model.nodes import Node
 from controlplane.model.sections import AutoscalerSettings, StoreSettings
 from controlplane.model.states import Importance, ProtonState, ReplicaPhase
 from controlplane.model.workloads import ContainerResources, Proton, Runtime, Scale
 from controlplane.sealing import KeyFile
 from controlplane.store.client import Store
 from tests.fakes.gateway_worker import FakeGatewayWorker
+from tests.fakes.ports import replica_ports
 from tests.fakes.reconciler import FakeReconciler
 from tests.fakes.replicas import container
 from tests.fakes.waiting import until
 from tests.integration.autoscaler.conftest import Launch, Running, ids, make_proton, until_stored
-from tests.integration.reconciler.conftest import free_port_range
 
 CONCURRENCY = "httpRequestsConcurrency"
 TWO_GPUS = """
@@ -54,12 +55,13 @@ def two_gpus(tmp_path: Path) -> Inventory:
 @pytest.fixture
 def settings(tmp_path: Path) -> AutoscalerSettings:
     """Seconds instead of minutes."""
-    first, last = free_port_range(200)
+    first, last = replica_ports()
     return AutoscalerSettings(
         admin_port=0,
         tick_s=0.1,
         stable_window_s=1.0,
         panic_window_ratio=0.5,
+        scale_down_delay_s=0.0,
         cooldown_s=0.5,
         report_max_age_s=5.0,
         quality_age_s=60.0,
@@ -222,3 +224,28 @@ async def test_a_wake_up_gets_its_share_without_waiting_for_a_tick(
         assert placement.gpus == 1
         await gateway.wake(top.id, queued=5)
         await until(lambda: (low.id, 1) in running.reconciler.plans, what="low gives way")
+
+
+async def test_a_gpu_that_is_added_to_the_file_is_given_to_who_waits_for_it(
+    launch: Launch, store: Store, two_gpus: Inventory, settings: AutoscalerSettings
+):
+    path = Path(settings.inventory_file or "")
+    proton = gpu_proton(Importance.LOW)
+    group = msgspec.structs.replace(proton.runtime.group(), autoscaling=None, replica_count=3)
+    proton = msgspec.structs.replace(proton, runtime=Runtime(container_groups=(group,)))
+    await store.put(proton)
+    running = await launch(
+        chosen=settings, inventory=two_gpus, find_inventory=lambda: read_inventory(path)
+    )
+    await running.leading()
+    await until(lambda: (proton.id, 2) in running.reconciler.plans, what="two of three")
+    assert (proton.id, 3) not in running.reconciler.plans
+    path.write_text(TWO_GPUS.replace("count: 2", "count: 3"))
+    await until(lambda: (proton.id, 3) in running.reconciler.plans, what="the third")
+    assert running.reconciler.inventory == read_inventory(path)
+
+    async def told() -> bool:
+        nodes = await store.list(Node)
+        return [gpus.count for node in nodes for gpus in node.record.gpus] == [3]
+
+    await until_stored(told)

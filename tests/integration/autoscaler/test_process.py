@@ -18,6 +18,7 @@ from controlplane.model.artifacts import ArtifactSpec, Container, ContainerGroup
 from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import Proton, Replica
 from controlplane.store.client import Store
+from tests.fakes.ports import replica_ports
 from tests.integration.autoscaler.conftest import make_proton, until_stored
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,6 +66,8 @@ async def start(store_url: str, tmp_path: Path) -> AsyncIterator[Start]:
                 "TIDEGATE_UP_DATA_DIR": str(tmp_path),
                 "TIDEGATE_AUTOSCALER_TICK_S": "0.1",
                 "TIDEGATE_AUTOSCALER_LEASE_TTL_S": "1",
+                "TIDEGATE_AUTOSCALER_REPLICA_PORT_MIN": str(replica_ports()[0]),
+                "TIDEGATE_AUTOSCALER_REPLICA_PORT_MAX": str(replica_ports()[1]),
                 **environ,
             },
             stderr=asyncio.subprocess.PIPE,

@@ -111,3 +111,26 @@ async def busy_week(store: Store, proton: Proton, hour: int, *, load: float) -> 
         workload_id=proton.workload_id, expected=version_of(fields), changes=changes, ttl_s=3600
     )
     await statistics.write([rewrite])
+
+
+async def test_trials_that_cannot_work_stop_nothing_that_acts(
+    launch: Launch, store: Store, settings: AutoscalerSettings, caplog: pytest.LogCaptureFixture
+):
+    """Hours that are no numbers, where a forecast acts."""
+    proton = changed(make_proton((CONCURRENCY, 10)), forecast="act")
+    await busy_week(store, proton, int(time.time() // 3600), load=float("nan"))
+    await store.put(proton)
+    running = await launch(chosen=replace(settings, schedule_lead_s=3600.0))
+    await running.leading()
+    registry = running.autoscaler._telemetry.registry
+
+    def faults() -> float:
+        name, labels = "autoscaler_trial_faults_total", {"trial": "forecast"}
+        return registry.get_sample_value(name, labels) or 0.0
+
+    await until(lambda: faults() > 1)
+    async with FakeGatewayWorker(store) as gateway:
+        await gateway.wake(proton.id, queued=30)
+        await until(lambda: running.reconciler.ready(proton.id) == 3)
+    told = [record for record in caplog.records if "a trial fails" in record.message]
+    assert [(record.trial, record.proton_id) for record in told] == [("forecast", proton.id)]

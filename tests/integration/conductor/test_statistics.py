@@ -288,6 +288,34 @@ async def test_a_reset_makes_what_was_before_void_and_drops_it(scene):
     assert await scene.started() == 2
 
 
+async def test_what_cannot_be_read_holds_up_no_other_workload(scene):
+    other = worlds.workload(id="d" * 24)
+    await scene.write(other)
+    recorder = await scene.recorder()
+    await scene.report(3)
+    await recorder.step(scene.now_s)
+    key = scene.services.store.keys[f"stats:{WORKLOAD.id}"]
+    for name in (await scene.statistics.read_all(WORKLOAD.id)).keys() - {VERSION}:
+        await scene.services.store.link.call("HSET", key, name, b"{broken")
+    body = b'99999999999999 {"worker_id":"x","sent_at":1,"clock_s":1,"protons":{"p":{"started":1}}}'
+    reports = scene.services.store.keys["reports"]
+    await scene.services.store.link.call("HSET", reports, "x", body, "y", b"{broken")
+    await scene.report(5, clock_s=2)
+    theirs = ProtonLoad(workload_id=other.id, started=4)
+    await scene.services.store.publish_report(
+        LoadReport(
+            worker_id="w2", sent_at=NOW_S, clock_s=1, revision=1, protons={"e" * 24: theirs}
+        ),
+        ttl_s=600,
+    )
+    await recorder.step(scene.now_s)
+    found = await scene.statistics.read_many({other.id: (VERSION,)})
+    assert found[other.id] == {VERSION: b"1"}
+    await scene.report(7, clock_s=3)
+    await recorder.step(scene.now_s)
+    assert await scene.started() == 2, "what came since, and not the worker's whole past"
+
+
 async def test_old_buckets_are_dropped(scene):
     await scene.write(worlds.artifact())
     recorder = await scene.recorder()

@@ -1,7 +1,6 @@
 """A process reconciler with real child processes and records in memory."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -14,21 +13,14 @@ from autoscaler.reconcilers.processes import ProcessReconciler
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import Proton, Replica
+from tests.fakes.ports import replica_ports
 from tests.fakes.replicas import PROTON_ID, KnownSecrets, RecordingWriter, ids
 from tests.fakes.waiting import until
 
 
-def free_port_range(count: int) -> tuple[int, int]:
-    """A range of ports of which the first is free; the pool tests each of them anyway."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        first = min(probe.getsockname()[1], 65_535 - count)
-    return first, first + count - 1
-
-
 def quick(**changes: object) -> AutoscalerSettings:
     """Settings with short times."""
-    first, last = free_port_range(200)
+    first, last = replica_ports()
     values: dict[str, object] = {
         "stop_grace_s": 5.0,
         "restart_backoff_s": 0.02,

@@ -139,14 +139,32 @@ def test_filters_of_lines(archive, filters, found):
 
 
 def pages(archive, query, limit):
-    """Walk all pages of a query as clients do: sizes of pages, and all rows."""
-    sizes, rows, more = [], [], True
-    while more:
-        page, more = archive.read(lambda db: query(db, offset=len(rows), limit=limit))  # noqa: B023
-        sizes.append(sum(row["size"] for row in page))
-        assert page or not more
-        rows += page
+    """Walk all pages of a query as clients do, there and back: sizes of pages, and all rows."""
+
+    def read(offset, limit):
+        return archive.read(lambda db: query(db, offset=offset, limit=limit))
+
+    sizes, rows, found = [], [], None
+    while found is None or found.more:
+        found = read(len(rows), limit)
+        sizes.append(sum(row["size"] for row in found.rows))
+        assert found.rows or not found.more
+        rows += found.rows
+    back = list(found.rows)
+    while found.before is not None:
+        found = read(*found.before)
+        back = [*found.rows, *back]
+    assert [row["id"] for row in back] == [row["id"] for row in rows]
     return sizes, rows
+
+
+def test_the_page_before_one_beyond_the_end_ends_with_the_last_row(archive, monkeypatch):
+    monkeypatch.setattr(queries, "MAX_PAGE_BYTES", 500)
+    keep(archive, logs=[log("x" * 200, at) for at in range(5)])
+    query = LogQuery(window=Window(workload_id="w"))
+    for offset, before in ((7, (4, 1)), (9, (4, 5)), (100, (95, 5)), (0, None)):
+        found = archive.read(lambda db: queries.find_logs(db, query, offset=offset, limit=5))  # noqa: B023
+        assert found.before == before
 
 
 @pytest.mark.parametrize("limit", [1, 7, 1000])

@@ -269,7 +269,13 @@ def test_what_runs_already_is_kept_until_capacity_has_been_shared_out():
     low = asking("low", GPU)
     desk.ask(low, 2, replica("r1", "low"))
     verdict = desk.arbiter.verdict("low", decision(low, 2), now_s=NOW_S)
-    assert (verdict.replicas, verdict.decision.grant) == (1, None)
+    grant = verdict.decision.grant
+    assert grant is not None, "fewer than decided, so the record says so"
+    assert (verdict.replicas, grant.granted, grant.refusal) == (1, 1, Refusal.UNSETTLED)
+    assert (grant.position, grant.since) == (0, AT)
+    assert grant.note == (
+        "1 of 2 have room for 1 GPU each: what there is has not been shared out since it asked"
+    )
 
 
 def test_who_is_gone_keeps_its_places_until_its_replicas_have_gone():
@@ -283,3 +289,33 @@ def test_who_is_gone_keeps_its_places_until_its_replicas_have_gone():
     desk.arbiter.leave("low", (), at=AT, now_s=NOW_S)
     assert desk.gets(other, 2) == 2
     desk.arbiter.leave("never seen", (), at=AT, now_s=NOW_S)
+
+
+def more(gpus: int) -> Inventory:
+    """The box with so many GPUs."""
+    box = BOX.machines[0]
+    ids = tuple(Gpu(id=f"g{n}", type="A10G") for n in range(gpus))
+    return Inventory(
+        machines=(Machine(name=box.name, cpu=box.cpu, memory_bytes=box.memory_bytes, gpus=ids),)
+    )
+
+
+def test_gpus_that_are_added_are_given_to_who_waits_for_them():
+    desk = Desk()
+    owner = asking("a", GPU)
+    assert desk.gets(owner, 3) == 2
+    desk.arbiter.renew(more(4))
+    assert desk.gets(owner, 3) == 3
+    desk.arbiter.renew(more(1))
+    assert desk.gets(owner, 3) == 1
+
+
+def test_the_first_gpus_that_are_found_are_shared_out_from_then_on():
+    settings = AutoscalerSettings(arbitrate_cpu_memory=True)
+    desk = Desk(more(0), settings)
+    owner = asking("a", Resources(cpu=1.0, gpu=1))
+    assert desk.gets(owner, 3) == 3, "nobody knows of GPUs: only cores count"
+    desk.arbiter.renew(more(2))
+    assert desk.gets(owner, 3) == 2
+    desk.arbiter.renew(more(0))
+    assert desk.gets(owner, 3) == 0

@@ -1,5 +1,6 @@
 """What a machine has: from a file, from NVML, from its cgroup."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,12 +17,14 @@ from autoscaler.inventory import (
     Inventory,
     InventoryError,
     Machine,
+    changes_of,
     find_gpus,
     find_inventory,
     inventory_of,
     read_inventory,
 )
 from controlplane.model.sections import AutoscalerSettings
+from tests.fakes.virtual_time import run_virtual
 
 GIB = 2**30
 
@@ -233,3 +236,60 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_reason(
     with pytest.raises(InventoryError, match=r"nodes\.yaml") as raised:
         read_inventory(path)
     assert words in str(raised.value)
+
+
+def gpus_of(count: int, *, name: str = "box") -> Inventory:
+    """A node with so many GPUs."""
+    gpus = tuple(Gpu(id=f"g{number}", type="A10G") for number in range(count))
+    return Inventory(machines=(Machine(name=name, cpu=4.0, memory_bytes=2**30, gpus=gpus),))
+
+
+def test_one_inventory_lacks_what_the_other_has():
+    assert not gpus_of(2).lacks(gpus_of(1))
+    assert gpus_of(1).lacks(gpus_of(2))
+    assert gpus_of(1, name="other").lacks(gpus_of(1))
+    assert not gpus_of(1).lacks(NO_MACHINES)
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        pytest.param([2, 2, 2], [], id="nothing-is-new"),
+        pytest.param([4, 4, 5], [4, 5], id="what-is-added-counts-at-once"),
+        pytest.param([1, 2, 2], [], id="what-is-missing-once-is-not-gone"),
+        pytest.param([1, 1, 1], [1], id="what-is-missing-twice-is"),
+        pytest.param([1, 0, 0], [0], id="in-a-row-and-the-same"),
+        pytest.param([1, "away", 1], [1], id="a-file-that-cannot-be-used-says-nothing"),
+        pytest.param(["away", "away", 3, "away"], [3], id="and-is-told-of-once-a-time"),
+    ],
+)
+def test_what_there_is_is_looked_at_again(looks, expected, caplog: pytest.LogCaptureFixture):
+    left = list(looks)
+
+    def find() -> Inventory:
+        if not left:
+            raise NvmlFaultError("the test is over")
+        count = left.pop(0)
+        if count == "away":
+            raise InventoryError("the file is away")
+        return gpus_of(count)
+
+    async def scenario() -> list[Inventory]:
+        found: list[Inventory] = []
+        looking = changes_of(gpus_of(2), find, every_s=30.0)
+        with suppress(NvmlFaultError):
+            while True:
+                found.append(await anext(looking))
+        return found
+
+    assert run_virtual(scenario()) == [gpus_of(count) for count in expected]
+    told = [record for record in caplog.records if "stays as it is" in record.message]
+    begins = [one == "away" != before for one, before in zip(looks, [0, *looks], strict=False)]
+    assert len(told) == sum(begins)
+
+
+def test_what_was_said_of_gpus_is_not_said_again(caplog: pytest.LogCaptureFixture):
+    assert find_gpus(FakeNvml(["A"], lost=("A",)), again=True).missing
+    assert find_gpus(FakeNvml(lists=False), again=True).missing
+    assert not find_gpus(FakeNvml(starts=False), again=True).missing
+    assert [record for record in caplog.records if record.levelname != "DEBUG"] == []

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from autoscaler.core.basis import Basis, decode
-from autoscaler.core.damping import DampingState
 from autoscaler.core.observation import DecisionState, Observation, Scaling
+from autoscaler.core.steps import DampingState
 from autoscaler.reconcilers.base import Failure
 from autoscaler.scales import (
     JOURNAL_EVERY_S,

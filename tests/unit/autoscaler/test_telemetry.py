@@ -5,7 +5,7 @@ import json
 import pytest
 
 from autoscaler.core.observation import Observation, Scaling
-from autoscaler.core.windows import LoadView
+from autoscaler.core.steps import LoadView
 from autoscaler.proton_metrics import PROTONS_SHOWN
 from autoscaler.telemetry import AdminServer, Telemetry
 from controlplane.model.decisions import Decision, Reason

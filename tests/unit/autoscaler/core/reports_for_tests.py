@@ -1,6 +1,6 @@
 """Short ways to write load reports and views in tests."""
 
-from autoscaler.core.windows import LoadView
+from autoscaler.core.steps import LoadView
 from controlplane.model.reports import LoadReport, ProtonLoad
 
 P = "a" * 24

@@ -173,3 +173,31 @@ def test_what_was_settled_step_by_step_is_what_one_arbitration_says():
         fresh.put(msgspec.structs.replace(one))
     fresh.settle(now_s=machines.now_s)
     assert {n: fresh.outcome(n).granted for n in fresh.claims} == machines.granted()
+
+
+def test_other_nodes_are_shared_out_anew_and_who_runs_keeps_its_place(books: Books):
+    books.put(claim("a", 2, holding("r1"), holding("r2")))
+    books.put(claim("b", 1, importance=HIGH))
+    assert books.settle(now_s=1.0) == {"a", "b"}
+    assert books.outcome("b").refusal is Refusal.DRAINING
+    books.renew(Nodes([gpu_node(), gpu_node("n2", count=1)]))
+    assert books.settle(now_s=2.0) == {"a", "b"}
+    assert books.outcome("b").spots == (Spot("n2", "NVIDIA A10G"),)
+    assert (books.outcome("a").granted, books.outcome("a").victims) == (2, ())
+    assert books.settle(now_s=3.0) == set()
+    books.renew(Nodes([gpu_node(count=1)]))
+    books.settle(now_s=4.0)
+    assert books.outcome("b").spots == ()
+    books.put(claim("a", 2))
+    books.settle(now_s=5.0)
+    assert (books.outcome("a").granted, books.outcome("b").granted) == (0, 1), "one GPU is left"
+
+
+def test_who_leaves_before_other_nodes_are_settled_leaves_nothing_behind(books: Books):
+    books.put(claim("a", 2))
+    books.settle(now_s=1.0)
+    books.renew(Nodes([gpu_node("n0", count=4), gpu_node()]))
+    books.drop("a")
+    books.put(claim("b", 6))
+    books.settle(now_s=2.0)
+    assert books.outcome("b").granted == 6

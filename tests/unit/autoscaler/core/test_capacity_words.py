@@ -73,7 +73,16 @@ def test_every_refusal_has_its_words(refusal: Refusal):
     assert found is not None
     assert found.note.startswith("0 of 3 have room for 1 a10g GPU each: ")
     assert ("held by" in found.note) == (refusal is not Refusal.NO_NODE)
-    assert (found.since, found.until, found.gave_way_to) == (1000.0, None, None)
+    assert (found.since, found.until, found.gave_way_to) == (DECISION.at, None, None)
+
+
+def test_fewer_than_decided_has_a_record_whatever_the_settlement_was_about():
+    found = record(Outcome(granted=2))
+    assert found is not None
+    assert (found.granted, found.refusal, found.position) == (2, Refusal.UNSETTLED, 0)
+    assert found.note == (
+        "2 of 3 have room for 1 a10g GPU each: what there is has not been shared out since it asked"
+    )
 
 
 def test_who_gets_everything_has_no_record():

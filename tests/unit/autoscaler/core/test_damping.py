@@ -4,10 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.core.damping import Damped, DampingState, activated, damp, woken
+from autoscaler.core.damping import activated, damp, woken
 from autoscaler.core.notes import said
+from autoscaler.core.steps import Damped, DampingState
 from controlplane.model.decisions import Reason
 from controlplane.model.sections import AutoscalerSettings
+
+HASTY = {"scale_down_delay_s": 0.0, "max_scale_down_rate": 2.0}
+"""Knative's defaults in place of the platform's, where a test says nothing else."""
 
 
 def step(
@@ -27,7 +31,7 @@ def step(
         ready=ready,
         current=current,
         waiting=waiting,
-        settings=AutoscalerSettings(**chosen),  # type: ignore[arg-type]
+        settings=AutoscalerSettings(**(HASTY | chosen)),  # type: ignore[arg-type]
         state=state or DampingState(),
         now_s=now_s,
     )
@@ -198,7 +202,26 @@ def test_notes_name_the_limits():
     shrunk = step(stable=0, ready=8, current=8)[0]
     assert said(shrunk.note) == "0 wanted, at most 8 ready / 2 at once"
     burst = step(stable=1, panic=2)[0]
-    assert said(burst.note) == "2 wanted in a burst, never down before it is over: 2"
+    assert said(burst.note) == (
+        "2 wanted, a burst (the short window wants 2, 1 ready): never down before it is over: 2"
+    )
+
+
+def test_a_panic_names_its_true_cause_now_and_later():
+    def why(damped):
+        return said(damped.note).partition("(")[2].partition(")")[0]
+
+    waits, state = step(stable=1, panic=2, waiting=True)
+    assert (waits.reason, why(waits)) == (Reason.PANIC, "requests wait")
+    later, state = step(stable=1, ready=2, current=2, state=state, now_s=12)
+    assert why(later) == "requests waited 12 s ago"
+    again, state = step(stable=1, panic=4, ready=2, current=2, state=state, now_s=20)
+    assert why(again) == "the short window wants 4, 2 ready"
+    later, _ = step(stable=1, ready=4, current=4, state=state, now_s=23)
+    assert why(later) == "the short window told so 3 s ago"
+    state = woken(3, settings=AutoscalerSettings(), now_s=0)
+    later, _ = step(stable=1, ready=3, current=3, state=state, now_s=9)
+    assert why(later) == "woken for several at once 9 s ago"
 
 
 counts = st.integers(0, 200)

@@ -2,14 +2,17 @@
 
 import random
 
+import msgspec
 import pytest
 
 from autoscaler.core.forecast import (
     GRACE_S,
     HOUR_S,
     Expected,
+    Outlook,
     Past,
     expected,
+    holds_until,
 )
 
 MONDAY = 4  # 1970-01-05, days since the epoch
@@ -144,3 +147,52 @@ def test_noise_makes_no_trend_and_no_season():
         seasons += any(replicas(past, now=at(hour) - 1) for hour in range(24))
     assert trends <= 2
     assert seasons == 0
+
+
+def test_of_the_hours_a_proton_expects_its_share_and_of_its_own_minutes_all():
+    half = msgspec.structs.replace(days(office), share=0.5)
+    found = expected(half, (2.0,), at=at(8) - 1, horizon_s=120)
+    note = "10 expected at 08:00 UTC (0.5 of the workload's 20), as on 4 of 5 days"
+    assert found == Expected(replicas=5, load=10.0, note=note)
+    assert replicas(msgspec.structs.replace(half, share=0.0), now=at(8) - 1) == 0
+    rising = Past(minutes=[float(minute) for minute in range(15)], share=0.0)
+    assert replicas(rising, now=at(8), horizon_s=300) == 2
+
+
+@pytest.mark.parametrize(
+    ("now", "horizon_s", "until"),
+    [
+        pytest.param(at(8), 120, at(8) + GRACE_S, id="the-present-hour-ends-to-count"),
+        pytest.param(at(8) + GRACE_S, 120, at(9) - 120, id="the-next-one-begins-to"),
+        pytest.param(at(9) - 120, 120, at(9), id="it-begins"),
+        pytest.param(at(9) - 1, 5000, at(9), id="a-long-horizon-has-begun-already"),
+        pytest.param(at(8.5), 5000, at(10) - 5000, id="and-the-hour-after-it"),
+    ],
+)
+def test_an_expectation_holds_until_another_hour_counts(now, horizon_s, until):
+    assert holds_until(at=now, horizon_s=horizon_s) == until
+
+
+@pytest.mark.parametrize("horizon_s", [7.0, 120.0, 3000.0, 9000.0])
+def test_what_is_kept_of_an_expectation_is_what_would_be_worked_out_anew(horizon_s):
+    chance = random.Random(3)
+    outlook, past = Outlook(), days(office)
+    asked = {"horizon_s": horizon_s, "targets": (10.0,)}
+    for second in range(0, 30 * HOUR_S, 11):
+        now = at(0) + second
+        if second % 1441 == 0:
+            minutes = sorted(chance.uniform(0, 50) for _ in range(15))
+            past = msgspec.structs.replace(past, minutes=minutes)
+        assert outlook.expected(past, at=now, **asked) == expected(past, at=now, **asked)
+
+
+def test_an_expectation_is_worked_out_anew_when_anything_is_another():
+    outlook, past, now = Outlook(), days(office), at(8) - 1
+    kept = outlook.expected(past, (10.0,), at=now, horizon_s=60)
+    assert outlook.expected(past, (10.0,), at=now + 0.5, horizon_s=60) is kept
+    assert outlook.expected(past, (5.0,), at=now, horizon_s=60) == Expected(
+        replicas=4, load=20.0, note="20 expected at 08:00 UTC, as on 4 of 5 days"
+    )
+    assert outlook.expected(past, (5.0,), at=now, horizon_s=0.5) is None
+    assert outlook.expected(Past(), (10.0,), at=now, horizon_s=60) is None
+    assert outlook.expected(past, (10.0,), at=at(7.5), horizon_s=60) is None, "the clock went back"

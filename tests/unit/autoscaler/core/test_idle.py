@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from autoscaler.core.idle import Idleness, Zero, idleness
+from autoscaler.core.idle import idleness
+from autoscaler.core.steps import Idleness, Zero
 from tests.unit.autoscaler.core.reports_for_tests import steady
 
 QUIET = steady(0, idle_s=20)

@@ -3,16 +3,20 @@
 import msgspec
 import pytest
 
-from autoscaler.core.damping import DampingState
 from autoscaler.core.observation import DecisionState, Observation, Scaling
 from autoscaler.core.plan import decide
 from autoscaler.core.policy import CONCURRENCY, CPU, IN_FLIGHT, PER_HOUR
-from autoscaler.core.windows import LoadView
+from autoscaler.core.steps import DampingState, LoadView
 from controlplane.model.decisions import Decision, Reason
+from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.workloads import ScalingPolicy
 from tests.unit.autoscaler.core.reports_for_tests import steady
 
 QUIET = steady(0, idle_s=1e9)
+
+
+HASTY = AutoscalerSettings(scale_down_delay_s=0.0, max_scale_down_rate=2.0)
+"""Knative's defaults of shrinking in place of the platform's, where a test says nothing else."""
 
 
 def scaling(*metrics: tuple[str, float], **chosen: object) -> Scaling:
@@ -24,6 +28,7 @@ def scaling(*metrics: tuple[str, float], **chosen: object) -> Scaling:
         ),
         "max_replicas": 20,
         "cooldown_s": 300.0,
+        "settings": HASTY,
         **chosen,
     }
     return Scaling(**fields)  # type: ignore[arg-type]
@@ -397,6 +402,27 @@ def test_a_burst_is_held_for_a_stable_window_and_then_leaves_in_halves():
         counts.append(decision.replicas)
     assert counts[:61] == [8] * 61
     assert counts[61:] == [4, 2, 1, 1, 1]
+
+
+def test_by_default_a_sixth_of_what_was_wanted_leaves_every_five_minutes():
+    views: list[tuple[float, LoadView | None, int]] = [
+        (0.0, steady(80), 8),
+        (1.0, steady(5), 8),
+        (299.0, steady(5), 8),
+        (300.0, steady(5), 8),
+        (301.0, steady(5), 6),
+        (599.0, steady(5), 6),
+        (600.0, steady(5), 6),
+    ]
+    asked = scaling(settings=AutoscalerSettings())
+    assert follow(views, asked, start=8) == [8, 8, 8, 6, 6, 6, 5]
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 300.0])
+def test_what_is_found_at_the_start_counts_as_wanted_then(delay_s):
+    asked = scaling(settings=AutoscalerSettings(scale_down_delay_s=delay_s))
+    decision, _ = decide(seen(load=steady(5), ready=9), asked, None, now_s=1000.0)
+    assert decision.replicas == (9 if delay_s else 7)
 
 
 def test_from_load_to_zero_and_back():

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from autoscaler.core.damping import DampingState, activated, damp
+from autoscaler.core.damping import activated, damp
 from autoscaler.core.observation import DecisionState, Observation, Scaling
 from autoscaler.core.plan import decide
 from autoscaler.core.policy import CONCURRENCY, cpu_wish, load_wish
+from autoscaler.core.steps import DampingState
 from autoscaler.core.windows import LoadWindows
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.workloads import ScalingPolicy
@@ -29,7 +30,7 @@ def cases() -> dict[str, Any]:
     return json.loads(CASES.read_text(encoding="utf-8"))
 
 
-KNATIVE = AutoscalerSettings(max_scale_up_rate=10, max_scale_down_rate=10)
+KNATIVE = AutoscalerSettings(max_scale_up_rate=10, max_scale_down_rate=10, scale_down_delay_s=0)
 
 
 def knative_scale(
@@ -148,7 +149,8 @@ def meter_reports(events: list[list[Any]]) -> list[Any]:
 def test_knatives_request_statistics_table(cases):
     for name, events, expected in cases["request_stats"]["cases"]:
         if name == "non-monotonic":
-            continue  # a meter's matter: reports carry what it made of it
+            # A meter's matter: tests/unit/gateway/core/test_load_published_cases.py has it.
+            continue
         reports = meter_reports(events)
         for before, after, want in zip(reports, reports[1:], expected, strict=False):
             span_s = after.clock_s - before.clock_s

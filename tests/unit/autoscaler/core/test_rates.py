@@ -56,7 +56,7 @@ def test_limits(settings, wish, counts, expected, note):
 
 
 def test_one_direction_alone_may_be_limited():
-    up = AutoscalerSettings(max_scale_up_replicas=1)
+    up = AutoscalerSettings(max_scale_up_replicas=1, max_scale_down_rate=2)
     assert limited(9, ready=4, current=4, counts=((0, 4),), settings=up)[0] == 5
     assert limited(2, ready=4, current=4, counts=((0, 4),), settings=up)[0] == 2
 

@@ -5,7 +5,7 @@ import pytest
 
 from autoscaler.core.basis import Basis, decode
 from autoscaler.core.forecast import HOUR_S, Expected, Past, expected
-from autoscaler.core.observation import Observation, Scaling
+from autoscaler.core.observation import DecisionState, Observation, Scaling
 from autoscaler.core.plan import decide
 from autoscaler.core.replica_waits import Waits
 from autoscaler.core.shadow import Fleet, Now, begin, need_of, step
@@ -209,7 +209,8 @@ def test_a_forecast_that_acts_is_a_floor_and_says_so(load, replicas, count, reas
 
 def test_a_minimum_that_is_higher_is_the_reason_in_place_of_the_forecast():
     saw = seen(0, ready=3, expected=Expected(replicas=2, load=20.0, note=""))
-    decision, _ = decide(saw, scaling(10, min_replicas=3), None, now_s=0.0)
+    before = DecisionState(wanted=1)
+    decision, _ = decide(saw, scaling(10, min_replicas=3), before, now_s=0.0)
     assert (decision.replicas, decision.reason) == (3, Reason.AT_MIN)
 
 

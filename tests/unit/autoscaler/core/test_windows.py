@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.core.windows import LoadView, LoadWindows
+from autoscaler.core.steps import LoadView
+from autoscaler.core.windows import LoadWindows
 from controlplane.model.reports import LoadReport
 from tests.unit.autoscaler.core.reports_for_tests import P, load, report
 
@@ -94,6 +95,22 @@ def test_what_happens_to_reports_on_the_way_does_not_change_the_mean(delivered):
             now_s=6 * number / (len(delivered) - 1),
         )
     assert view_of(seen, 6.0).mean_stable == pytest.approx(21 / 6)
+
+
+def test_reports_taken_one_by_one_ahead_of_the_rest_make_no_difference():
+    together, one_by_one = windows(), windows()
+    for second in range(20):
+        reports = [
+            report(second, {P: load(3.0 * second, in_flight=3)}, worker=worker)
+            for worker in ("w1", "w2", *(["w3"] if second > 5 else []))
+        ]
+        for one in reports:
+            one_by_one.take(one, now_s=float(second))
+            if second:
+                assert view_of(one_by_one, float(second)).workers >= 2
+        one_by_one.observe(reports, now_s=float(second))
+        together.observe(reports, now_s=float(second))
+        assert view_of(one_by_one, float(second)) == view_of(together, float(second))
 
 
 def test_a_long_gap_is_covered_exactly_when_reports_come_again():
@@ -326,6 +343,15 @@ def test_idle_time_runs_from_the_last_load():
     # The report at 61 still differs from the one before: something ended between the two.
     assert view_of(seen, 74.0).idle_s == pytest.approx(13)
     assert view_of(seen, 74.0, proton="b" * 24).idle_s == pytest.approx(74)
+
+
+def test_nothing_was_idle_before_it_was_made():
+    seen = windows()
+    watch(seen, 300, 1)
+    for age_s, idle_s in [(1.5, 1.5), (400.0, 300.0), (-2.0, 0.0)]:
+        found = seen.view("b" * 24, now_s=300.0, age_s=age_s)
+        assert found is not None
+        assert found.idle_s == pytest.approx(idle_s)
 
 
 def test_a_request_between_two_reports_ends_idleness():

@@ -93,3 +93,39 @@ def test_no_gpu_is_ever_anybody_s_twice(steps: list[tuple[str, int, Spot]]):
         places.release(replica_id)
     assert places.take("x", [A10G], 2) is not None
     assert places.take("y", [L4], 1) is not None
+
+
+def box(*gpus: str) -> Inventory:
+    """The node with these A10G."""
+    found = tuple(Gpu(id=name, type="A10G") for name in gpus)
+    return Inventory(machines=(Machine(name="n1", cpu=8.0, memory_bytes=2**34, gpus=found),))
+
+
+def test_of_other_gpus_those_are_free_that_nobody_has(places: Places):
+    places.take("r1", [A10G], 1)
+    places.renew(box("a", "b", "d"))
+    found = places.take("r2", [A10G], 2)
+    assert found is not None
+    assert found[0].gpus == ("b", "d")
+    assert places.take("r3", [L4], 1) is None
+
+
+def test_what_is_not_there_any_more_is_not_given_again(places: Places):
+    places.take("r1", [A10G], 2)
+    places.take("r2", [L4], 1)
+    places.renew(box("b"))
+    assert places.release("r1")
+    assert places.release("r2")
+    assert places.take("r3", [A10G], 2) is None
+    found = places.take("r3", [A10G], 1)
+    assert found is not None
+    assert found[0].gpus == ("b",)
+
+
+def test_gpus_are_shared_from_the_first_on_and_for_good():
+    places = Places(NO_MACHINES)
+    assert not places.shared
+    places.renew(BOX)
+    assert places.shared
+    places.renew(NO_MACHINES)
+    assert places.shared

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,127 +11,20 @@ import pytest
 
 from autoscaler.core.capacity_room import Spot
 from autoscaler.core.replica_crashes import STABLE_S
-from autoscaler.inventory import Gpu, Inventory, Machine
 from autoscaler.reconcilers.base import Placement
 from autoscaler.reconcilers.processes_cgroup import CgroupTree
-from autoscaler.reconcilers.processes_context import Context, Loads
-from autoscaler.reconcilers.processes_places import Places
-from autoscaler.reconcilers.processes_ports import PortPool
-from autoscaler.reconcilers.processes_proton import ProtonReplicas
-from autoscaler.reconcilers.processes_records import RecordKeeper
-from autoscaler.reconcilers.processes_replica import ReplicaRunner
+from autoscaler.reconcilers.processes_proton import (
+    START_BATCH,
+    START_PAUSE_S,
+)
 from autoscaler.reconcilers.processes_usage import Usage
 from controlplane.model.artifacts import Container, EnvVar, Probe, Resources
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.states import ReplicaPhase
-from controlplane.model.workloads import ContainerResources, Proton, Replica
-from tests.fakes.processes import BUSY, NOBODY, READY, FakeMachine, InlineExecutor
-from tests.fakes.replicas import HEALTHZ, KnownSecrets, RecordingWriter, container, ids, proton
-from tests.fakes.virtual_time import run_virtual
-
-TWO_GPUS = Inventory(
-    machines=(
-        Machine(
-            name="n1",
-            cpu=4.0,
-            memory_bytes=2**34,
-            gpus=tuple(Gpu(id=f"GPU-{n}", type="NVIDIA A10G") for n in range(2)),
-        ),
-    )
-)
-SETTINGS = AutoscalerSettings(replica_port_min=45_001, replica_port_max=45_999)
-
-
-class World:
-    """One proton on a fake machine."""
-
-    def __init__(
-        self,
-        directory: Path,
-        wanted: Proton,
-        settings: AutoscalerSettings,
-        cgroups: CgroupTree | None = None,
-    ) -> None:
-        self.machine = FakeMachine()
-        self.writer = RecordingWriter()
-        self.loads = Loads()
-        self.places = Places(TWO_GPUS)
-        self.secrets = KnownSecrets()
-        self.gone: list[str] = []
-        self.changes = 0
-        self.records = RecordKeeper(self.writer, self._written)
-        self.context = Context(
-            settings=settings,
-            data_dir=directory,
-            environ={"PATH": "/bin"},
-            ports=PortPool(settings.replica_port_min, settings.replica_port_max),
-            prober=self.machine,
-            records=self.records,
-            secrets=self.secrets,
-            spawn=self.machine.spawn,
-            listening=lambda leader: (),
-            cgroups=cgroups,
-            loads=self.loads,
-            places=self.places,
-            changed=self._changed,
-        )
-        self.proton = ProtonReplicas(self.context, wanted, new_id=ids(), on_gone=self._gone)
-
-    def _written(self, replica: Replica) -> None:
-        runner = self.proton.runners.get(replica.id)
-        if runner is not None:
-            runner.nudge()
-
-    def _changed(self) -> None:
-        self.changes += 1
-
-    def _gone(self, _proton: ProtonReplicas, runner: ReplicaRunner) -> None:
-        self.gone.append(runner.replica.id)
-
-    @property
-    def replicas(self) -> list[Replica]:
-        return [runner.replica for runner in self.proton.runners.values()]
-
-    @property
-    def phases(self) -> list[ReplicaPhase]:
-        return [replica.phase for replica in self.replicas]
-
-    def message(self) -> str:
-        """What is wrong with the proton."""
-        failure = self.proton.failure()
-        return failure.message if failure else ""
-
-    async def end(self) -> None:
-        self.proton.leave(drain=False)
-        for _ in range(100):
-            await asyncio.sleep(1)
-            if not self.proton.runners:
-                break
-        await self.records.flush(5)
-        assert self.context.ports.taken == frozenset()
-        assert self.places.taken == {}
-        assert not self.machine.alive
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[..., None]:
-    """Play a story on virtual time, and see that nothing is left at its end."""
-
-    def plays(
-        story: Callable[[World], Awaitable[None]],
-        wanted: Proton | None = None,
-        settings: AutoscalerSettings = SETTINGS,
-        cgroups: CgroupTree | None = None,
-    ) -> None:
-        async def scenario() -> None:
-            asyncio.get_running_loop().set_default_executor(InlineExecutor())
-            world = World(tmp_path, wanted or proton(container(("serve",))), settings, cgroups)
-            await story(world)
-            await world.end()
-
-        run_virtual(scenario())
-
-    return plays
+from controlplane.model.workloads import ContainerResources, Replica
+from tests.fakes.processes import BUSY, NOBODY, READY
+from tests.fakes.replicas import HEALTHZ, container, proton
+from tests.unit.autoscaler.reconcilers.proton_world import SETTINGS, World
 
 
 def changed(**changes: Any) -> AutoscalerSettings:
@@ -196,6 +89,38 @@ def test_dying_soon_after_being_ready_waits_longer_every_time_until_it_is_given_
         assert len(starts) == 2 * world.proton._context.settings.crash_limit
         assert "ended 10 times in a row" in world.message()
         assert world.proton.errored
+
+    play(story)
+
+
+def test_many_replicas_begin_in_batches_with_pauses_for_others(play):
+    async def story(world: World) -> None:
+        world.proton.aim(3 * START_BATCH)
+        assert len(world.replicas) == START_BATCH
+        world.proton.aim(2 * START_BATCH + 1)
+        assert len(world.replicas) == START_BATCH, "asking again makes it no faster"
+        await asyncio.sleep(START_PAUSE_S * 1.5)
+        assert len(world.replicas) == 2 * START_BATCH
+        await asyncio.sleep(1)
+        assert world.phases == [ReplicaPhase.READY] * (2 * START_BATCH + 1)
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda proton: proton.leave(drain=False), id="removed"),
+        pytest.param(lambda proton: proton.start_no_more(), id="stopped"),
+        pytest.param(lambda proton: proton.aim(START_BATCH), id="fewer"),
+    ],
+)
+def test_what_is_not_wanted_any_more_does_not_begin(play, end):
+    async def story(world: World) -> None:
+        world.proton.aim(2 * START_BATCH)
+        end(world.proton)
+        await asyncio.sleep(1)
+        assert len(world.machine.started_s) <= START_BATCH
 
     play(story)
 

@@ -4,7 +4,7 @@ import pytest
 
 from autoscaler.core.forecast import HOUR_S
 from autoscaler.core.observation import Scaling
-from autoscaler.core.windows import LoadView
+from autoscaler.core.steps import LoadView
 from autoscaler.replay.foresight import MARGIN_S, Foresight
 from controlplane.model.workloads import ScalingPolicy
 

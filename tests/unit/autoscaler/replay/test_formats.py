@@ -73,6 +73,19 @@ def test_an_unknown_name_and_a_missing_file_are_refused(trace_file, tmp_path):
         pytest.param("timestamp,service_s\n1,a\n", "line 2, column service_s", id="text"),
         pytest.param("timestamp,prompt_tokens\n1,2.5\n", "column prompt_tokens", id="part"),
         pytest.param('timestamp\n"1\n', "line 2", id="open-quote"),
+        pytest.param(
+            "timestamp,service_s\n1,1\n2\n",
+            "line 3, column service_s: it is missing; the line has 1 of 2 values",
+            id="too-few",
+        ),
+        pytest.param(
+            "timestamp,service_s\n1,1,7\n", "line 2, column 3: '7' is beyond the 2", id="too-many"
+        ),
+        pytest.param(
+            "TIMESTAMP,ContextTokens\n1,2\n",
+            "line 1: there is no column generatedtokens",
+            id="no-column",
+        ),
         pytest.param("timestamp,count\n0,\n", "line 2, column count", id="no-count"),
         pytest.param("timestamp,count\n60,1\n0,1\n", "line 3, column timestamp", id="backwards"),
         pytest.param("timestamp,count,length_s\n0,1,0\n", "column length_s", id="no-length"),
@@ -164,6 +177,53 @@ def test_servegen_steps_have_their_rate(trace_file):
     assert not [m for m in moments if 600 <= m < 1200]
     assert sum(m >= 1200 for m in moments) == pytest.approx(3000, rel=0.06)
     assert len(arrivals_of(path, rate=0.1)) == pytest.approx(900, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("content", "how", "said"),
+    [
+        pytest.param(
+            "timestamp,count\n0,6\n60,1000000000\n",
+            {},
+            "line 3: with it the trace comes to 1,000,000,006 requests; at most 10,000,000",
+            id="counts",
+        ),
+        pytest.param("timestamp,count\n0,9\n", {"max_requests": 8}, "line 2", id="limit"),
+        pytest.param("timestamp,count\n0,9\n", {"rate": 1e300}, "line 2", id="rate"),
+        pytest.param(
+            "0,1e9,1,Gamma,1,1e-9\n", {}, "line 1: .* 600,000,000,000 requests", id="servegen"
+        ),
+        pytest.param("0,1,1,Weibull,0.5,1e-9\n", {}, "300,000,000,000 requests", id="weibull"),
+        pytest.param(
+            '{"tidegateRecording": 1, "beganAt": 5.0}\n'
+            '{"at_s": 1.0, "length_s": 1.0, "workload": "w", "started": 1000000000}\n',
+            {},
+            "second 1: .* 1,000,000,000 requests",
+            id="recording",
+        ),
+    ],
+)
+def test_more_requests_than_the_limit_are_refused_before_they_are_made(
+    content, how, said, trace_file
+):
+    with pytest.raises(ReplayError, match=said) as caught:
+        arrivals_of(trace_file(content), **how)
+    assert "--max-requests" in caught.value.hint
+
+
+def test_what_is_beyond_the_part_does_not_count_against_the_limit(trace_file):
+    path = trace_file("timestamp,count\n0,6\n60,1\n120,1000000000\n")
+    assert len(arrivals_of(path, until_s=60)) == 6
+
+
+@pytest.mark.parametrize("name", ["servegen", "counts", "recording", "arrivals"])
+def test_a_rate_of_zero_leaves_nothing(name, trace_file):
+    assert arrivals_of(trace_file(EXAMPLES[name]), rate=0.0) == []
+
+
+def test_a_part_that_ends_before_it_begins_is_refused(trace_file):
+    with pytest.raises(ReplayError, match="begins at second 100 cannot end at 50"):
+        open_trace(trace_file(EXAMPLES["counts"]), how=Reading(from_s=100, until_s=50))
 
 
 def test_a_large_file_is_read_as_a_stream(trace_file):

@@ -1,6 +1,7 @@
 """Synthetic traffic: its rate, its bursts, and that a seed makes it again."""
 
 import itertools
+import math
 import random
 from statistics import fmean, pstdev
 
@@ -87,6 +88,22 @@ def test_service_times_and_tokens_are_told_when_asked_for():
         a.at_s
         for a in generate(Traffic(duration_s=60.0, per_s=2.0), Service(draw=constant(1.0)), seed=1)
     ], "the moments do not depend on what is told"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"patterns": ("steady", "foo")}, "no pattern is called 'foo'"),
+        ({"gaps": "foo"}, "no gaps are called 'foo'"),
+        ({"spike_every_s": math.inf}, "spike_every_s must be a finite number above 0, not inf"),
+        ({"spike_s": math.inf}, "spike_s"),
+        ({"pause_s": math.inf}, "pause_s"),
+        ({"per_s": math.nan}, "per_s"),
+    ],
+)
+def test_settings_are_refused_before_the_first_request(settings, said):
+    with pytest.raises(ReplayError, match=said):
+        generate(Traffic(**{"duration_s": 60, "per_s": 1.0, **settings}), None, seed=1)
 
 
 def test_unknown_names_and_impossible_variations_are_refused():

@@ -46,6 +46,49 @@ def test_one_slow_minute_is_no_knee():
     assert find_knee(curve).target == pytest.approx(10, rel=0.2)
 
 
+def overloaded(until):
+    """100 ms up to 5 in flight, then cubic."""
+    return [(float(n), 0.1 * max(1.0, n / 5) ** 3) for n in range(1, until + 1)]
+
+
+@pytest.mark.parametrize("until", [8, 15, 20, 30, 60])
+def test_how_far_one_measured_beyond_the_turn_does_not_move_it(until):
+    assert find_knee(overloaded(until)).target == 5
+
+
+@pytest.mark.parametrize("until", [34, 64, 200])
+def test_a_slow_climb_without_a_turn_gets_the_load_at_which_latency_has_grown_by_half(until):
+    curve = [(float(n), 0.1 * (1 + (n - 1) / 32 + max(0, n - 33))) for n in range(1, until + 1)]
+    assert find_knee(curve).target == pytest.approx(17, abs=1)
+
+
+def test_a_replica_that_serves_one_at_a_time_gets_one():
+    assert find_knee(queueing(1, until=20)).target == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(1, 500), st.floats(0.001, 60)),
+        min_size=6,
+        max_size=60,
+        unique_by=lambda sample: sample[0],
+    )
+)
+def test_latency_at_the_target_is_never_more_than_half_above_the_least(samples):
+    found = find_knee(samples)
+    if found.target is not None:
+        base = found.curve[0][1]
+        at_target = [latency for load, latency in found.curve if load <= found.target]
+        assert not at_target or at_target[-1] <= base * 1.5 * (1 + 1e-9)
+
+
+def test_seconds_and_single_loads_are_written_as_people_write_them():
+    why = find_knee([(n, latency * 20) for n, latency in queueing(4, until=20)]).why
+    assert "from 2 s at 1 to" in why
+    assert "e+" not in find_knee([(n, y * 5e4) for n, y in queueing(4, until=20)]).why
+    assert "only 1 different load was" in find_knee([(1.0, 0.1)]).why
+
+
 def test_flat_latency_has_no_knee_and_says_what_to_do():
     found = find_knee([(float(n), 0.1 + 0.0005 * n) for n in range(1, 40)])
     assert found.target is None
@@ -74,7 +117,7 @@ def test_a_target_is_at_least_one():
 
 
 def test_a_straight_climb_has_its_knee_where_the_distance_is_largest():
-    assert kneedle([(float(n), float(n)) for n in range(1, 8)]) == 0
+    assert kneedle([(float(n), float(n)) for n in range(1, 8)]) == (0, 0.0)
 
 
 @given(

@@ -13,7 +13,9 @@ from controlplane.model.decisions import Reason
 from controlplane.model.sections import AutoscalerSettings, Settings
 from controlplane.model.workloads import Autoscaling, ScalingPolicy
 
-QUICK = Settings(autoscaler=AutoscalerSettings(stable_window_s=20.0, cooldown_s=30.0))
+QUICK = Settings(
+    autoscaler=AutoscalerSettings(stable_window_s=20.0, cooldown_s=30.0, scale_down_delay_s=0.0)
+)
 
 
 def policy(metric="httpRequestsConcurrency", target=2.0, low=0, high=10, **more):

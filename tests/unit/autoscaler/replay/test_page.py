@@ -11,7 +11,7 @@ from autoscaler.replay.drawing import Line, chart, clock, nice_ceiling, time_tic
 from autoscaler.replay.page import page
 from autoscaler.replay.plots import comparison_png
 from autoscaler.replay.policy_file import policy_of
-from autoscaler.replay.report import as_json, coarser, shown_columns, summary
+from autoscaler.replay.report import as_json, coarser, shown_columns, so_far, summary
 from autoscaler.replay.traces import Arrival, Trace
 from autoscaler.replay.world import World
 
@@ -43,8 +43,33 @@ def test_the_page_needs_nothing_else_and_shows_every_scaler(comparison):
         assert reference not in made
     for name in ("tidegate", "knative", "keda", "replica-hours", "GPU-hours", "price"):
         assert name in made
-    assert made.count("<svg") == 5
+    assert made.count("<svg") == 3 + 3 + 2 + 3
     assert "prefers-color-scheme: dark" in made
+
+
+def test_the_page_has_every_series_over_time(comparison):
+    made = page(comparison, command="x")
+    for scaler in ("tidegate", "knative", "keda"):
+        assert f"Replicas of {scaler}: ready; dashed: wanted" in made
+    assert made.count("stroke-dasharray") == 3, "everybody's wish"
+    for what in ("Cold so far", "Answered 503 or 504 so far"):
+        assert what in made
+    for percent in (50, 95, 99):
+        assert f"Waiting time, {percent} % of requests waited less" in made
+
+
+def test_what_happens_seldom_is_shown_as_its_total_so_far(comparison):
+    first = comparison.outcomes[0]
+    grown = so_far(first.timeline.rows, lambda row: row.cold)
+    assert grown == sorted(grown)
+    assert grown[-1] == first.cold > 0
+
+
+def test_charts_that_are_compared_have_the_same_axis():
+    low, high = (Line(name="x", colour=0, at_s=[0.0], values=[v]) for v in (2.0, 9.0))
+    axes = [chart("t", [line], end_s=1.0, highest=9.0).count(">10<") for line in (low, high)]
+    assert axes == [1, 1]
+    assert chart("t", [low], end_s=1.0).count(">2<") == 1
 
 
 def test_the_picture_is_a_png(comparison):
@@ -64,6 +89,8 @@ def test_json_has_the_timelines_and_the_command(comparison):
     assert [one["scaler"] for one in found["scalers"]] == ["tidegate", "knative", "keda"]
     assert sum(row["arrivals"] for row in found["scalers"][0]["timeline"]) == 300
     assert found["command"] == "x"
+    row = found["scalers"][0]["timeline"][-1]
+    assert {"wait_p50_s", "wait_p95_s", "wait_p99_s", "cold", "refused", "wanted"} <= row.keys()
 
 
 def test_a_coarser_timeline_loses_no_request(comparison):

@@ -1,6 +1,7 @@
 """The commands `simulate` and `generate`, from their arguments to what they print and write."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -69,11 +70,41 @@ def test_a_page_and_a_picture_are_written(here):
         (["--format", "xml"], "'xml' is not a format"),
         (["--rate", "2"], "cannot be raised"),
         (["--html", "gone/page.html"], "cannot write"),
+        (["--workload", "nix"], "no request of a workload 'nix'"),
+        (["--from", "9000"], "no request is in the part of trace.csv"),
+        (["--until", "10"], "no request is in the part of trace.csv"),
+        (["--rate", "0"], "no request is in the part of trace.csv"),
+        (["--from", "100", "--until", "50"], "cannot end at 50"),
     ],
 )
 def test_wrong_arguments_are_named(here, arguments, said):
     with pytest.raises(ReplayError, match=said):
         simulate(*arguments)
+
+
+def test_an_empty_part_says_what_there_is(here):
+    with pytest.raises(ReplayError) as caught:
+        simulate("--from", "9000")
+    assert "It has 100 requests, from second 20 to 39.8" in caught.value.hint
+    Path("trace.csv").write_text("timestamp,workload,service_s\n1,b,1\n2,a,1\n")
+    with pytest.raises(ReplayError) as caught:
+        simulate("--workload", "nix")
+    assert caught.value.hint == "It has a, b."
+
+
+@pytest.mark.parametrize("header", ["timestamp,service_s\n", "timestamp,count\n"])
+def test_a_trace_without_requests_is_refused(here, header):
+    Path("trace.csv").write_text(header)
+    with pytest.raises(ReplayError, match=r"no request is in trace\.csv"):
+        simulate()
+
+
+@pytest.mark.parametrize("option", ["--from", "--until", "--tail", "--rate", "--price"])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_what_is_no_finite_number_is_refused(here, option, value):
+    found = simulate(option, value)
+    assert found.exit_code == 2
+    assert option in found.output
 
 
 @pytest.mark.parametrize(
@@ -113,9 +144,52 @@ def test_a_trace_goes_to_standard_output_without_a_file(here):
         (["--pattern", "tidal"], "no pattern"),
         (["--tokens", "5"], "--tokens"),
         (["--format", "azure"], "tells tokens"),
+        (["--gaps", "even"], "no gaps"),
         (["gone/trace.csv"], "cannot write"),
     ],
 )
-def test_wrong_arguments_of_generate_are_named(here, arguments, said):
+def test_wrong_arguments_of_generate_are_named_before_anything_is_written(here, arguments, said):
+    Path("keep.csv").write_text("precious")
+    out = [] if arguments[0].endswith(".csv") else ["keep.csv"]
     with pytest.raises(ReplayError, match=said):
-        called("generate", "--hours", "0.01", "--per-second", "10", *arguments)
+        called("generate", *out, "--hours", "0.01", "--per-second", "10", *arguments)
+    assert Path("keep.csv").read_text() == "precious"
+    assert sorted(here.iterdir()) == [here / n for n in ("keep.csv", "policy.yaml", "trace.csv")]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--hours",
+        "--per-second",
+        "--swing",
+        "--variation",
+        "--spike-factor",
+        "--spike-seconds",
+        "--spike-every",
+        "--pause-seconds",
+    ],
+)
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_traffic_of_numbers_that_are_not_finite_is_refused(here, option, value):
+    found = called("generate", "--pattern", "spikes,pauses", "--hours", "0.01", option, value)
+    assert found.exit_code == 2
+    assert option in found.output
+
+
+def test_a_trace_that_is_there_is_replaced_when_all_is_written_and_a_link_stays(here):
+    Path("link.csv").symlink_to("trace.csv")
+    assert called("generate", "link.csv", "--hours", "0.01").exit_code == 0
+    assert Path("link.csv").is_symlink()
+    assert Path("trace.csv").read_text().startswith("timestamp,service_s,prompt_tokens")
+
+
+def test_what_is_no_regular_file_is_written_to_as_it_is(here):
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert called("generate", "pipe", "--hours", "0.01").exit_code == 0
+        assert os.read(reader, 9) == b"timestamp"
+    finally:
+        os.close(reader)
+    assert Path("pipe").is_fifo()

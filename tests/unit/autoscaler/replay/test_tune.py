@@ -199,6 +199,21 @@ def test_demands_that_nothing_meets_are_said_so(wanted, hours):
     assert advice.why[0].startswith("No setting that was tried meets the demands")
 
 
+def test_two_demands_that_nothing_meets_are_both_named_and_nothing_is_called_the_cheapest():
+    wanted = Wanted(wait_p95_s=0, replica_hours=0)
+    why = advise(tried(came(5, 5), came(1, 50), came(3, 0.9)), wanted).why
+    assert "(a p95 of waiting of at most 0 s, at most 0 replica-hours)" in why[0]
+    assert why[0].endswith("comes nearest, with a p95 of 0.9 s, 3 replica-hours.")
+    assert not any("cheapest" in line for line in why)
+
+
+def test_two_demands_that_are_met_are_both_named():
+    wanted = Wanted(wait_p95_s=60, replica_hours=4)
+    advice = advise(tried(came(5, 5), came(1, 50), came(3, 0.9)), wanted)
+    assert advice.best.hours == 1
+    assert advice.why[0].endswith("at most 60 s, 4 replica-hours.")
+
+
 def test_a_run_in_which_nothing_was_served_is_judged_by_its_mean():
     none = came(1, 9) | {"wait_p95_s": None}
     assert advise(tried(none), Wanted(wait_p95_s=10)).best.hours == 1

@@ -92,6 +92,15 @@ def test_a_setting_that_is_not_known_is_named(trace):
     assert "'speed' is not a setting to vary here" in result.exception.message
 
 
+def test_a_trace_without_requests_has_no_recommendation(trace):
+    trace.write_text("timestamp,service_s\n", encoding="utf-8")
+    assert "no request is in" in tune(trace, budget=1).exception.message
+
+
+def test_a_demand_that_is_no_finite_number_is_refused(trace):
+    assert tune(trace, "--wait-p95", "nan", budget=1).exit_code == 2
+
+
 def test_a_file_that_cannot_be_written_is_named(trace, tmp_path):
     result = tune(trace, "--html", tmp_path / "none" / "x.html", budget=1)
     assert "cannot write" in result.exception.message
@@ -123,8 +132,14 @@ def test_no_knee_says_why():
     ("content", "said"),
     [
         pytest.param("load,latency_s\n1,2\n", "no column 'concurrency'", id="column"),
-        pytest.param("concurrency,latency_s\n1,x\n", "line 2", id="number"),
-        pytest.param("concurrency,latency_s\n1\n", "line 2", id="short"),
+        pytest.param(
+            "concurrency,latency_s\n1,x\n", "line 2, column latency_s: 'x' is not", id="number"
+        ),
+        pytest.param(
+            "concurrency,latency_s\n1\n", "line 2, column latency_s: it is empty", id="short"
+        ),
+        pytest.param("concurrency,latency_s\n1,inf\n", "column latency_s: 'inf'", id="infinite"),
+        pytest.param("concurrency,latency_s\n-1,1\n", "column concurrency: '-1'", id="negative"),
     ],
 )
 def test_wrong_samples_are_refused_with_the_place(content, said):
@@ -133,4 +148,5 @@ def test_wrong_samples_are_refused_with_the_place(content, said):
 
 
 def test_a_file_of_samples_that_is_not_there_is_named(tmp_path):
-    assert "cannot read" in call("knee", "--samples", tmp_path / "none.csv").exception.message
+    said = call("knee", "--samples", tmp_path / "none.csv").exception.message
+    assert said.endswith("none.csv: No such file or directory")

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import httpx2
 import pytest
@@ -15,7 +15,9 @@ def api(answer: Callable[[httpx2.Request], httpx2.Response]) -> Api:
     return Api(Credentials(url="http://api", token="tg_x"), transport=httpx2.MockTransport(answer))
 
 
-def listing(items: list[dict[str, object]]) -> Callable[[httpx2.Request], httpx2.Response]:
+def listing(
+    items: list[dict[str, object]], hidden: Sequence[dict[str, object]] = ()
+) -> Callable[[httpx2.Request], httpx2.Response]:
     """A server with these workloads, which pages and searches as the API does."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -31,8 +33,10 @@ def listing(items: list[dict[str, object]]) -> Callable[[httpx2.Request], httpx2
         matching = [i for i in items if query.get("search", "") in str(i["name"])]
         offset, limit = int(query["offset"]), int(query["limit"])
         page = matching[offset : offset + limit]
-        more = "http://api/next" if offset + limit < len(matching) else None
-        return httpx2.Response(200, json={"data": page, "next": more})
+        following = offset + limit
+        more = f"http://api/next?offset={following}" if following < len(matching) else None
+        shown = [item for item in page if item not in hidden]
+        return httpx2.Response(200, json={"data": shown, "next": more})
 
     return answer
 
@@ -115,6 +119,13 @@ def test_pages_are_read_until_the_end_or_the_limit(limit, expected):
     items = [workload(number, f"w{number}") for number in range(250)]
     with api(listing(items)) as held:
         assert list(held.pages("workloads", limit=limit)) == items[:expected]
+
+
+def test_items_that_a_page_cannot_show_end_nothing_and_repeat_nothing():
+    items = [workload(number, f"w{number}") for number in range(250)]
+    hidden = items[:100] + items[150:160]
+    with api(listing(items, hidden)) as held:
+        assert list(held.pages("workloads")) == [i for i in items if i not in hidden]
 
 
 def test_a_workload_is_found_by_id_by_its_exact_name_or_not_at_all():

@@ -41,7 +41,7 @@ def account(minutes, *, short=0.0, cold=0):
 
 def test_both_accounts_stand_side_by_side():
     text = render_shadows([entry(), entry(replicas=6)], workload_name="predictor", zone=UTC)
-    assert text.splitlines()[3:] == [
+    assert text.splitlines()[4:] == [
         "",
         "compared for 5.0 min:",
         "                   acting  shadow",
@@ -52,10 +52,23 @@ def test_both_accounts_stand_side_by_side():
         "  cold starts           2       0",
         "  changes               3       3",
         "  peak                  5       5",
+        "surplus, short: against what the load alone takes; the metrics count the minimum, too",
         "",
         "before:",
         "  2026-01-01 00:00:00  4 -> 6 replicas  (on_target), acting: 4",
     ]
+
+
+def test_a_shadow_says_first_that_nothing_of_it_is_acted_on():
+    def first_line(item):
+        return render_shadows([item], workload_name="n", zone=UTC).splitlines()[0]
+
+    end = "; not acted on, 4 replicas asked for in fact"
+    assert first_line(entry()) == "policy shadow: what it would do" + end
+    assert first_line(entry("forecast")) == "forecast shadow: what it would do" + end
+    assert first_line(entry("forecast", acts=True)) == (
+        "forecast shadow: what would be done without the forecast" + end
+    )
 
 
 def test_a_forecast_says_what_it_is_worth():

@@ -51,16 +51,16 @@ def test_it_prints_every_term_the_bundle_and_the_target(config):
         ["activations", "1.35"],
         ["runtime", "1.00"],
         ["together", "33.31"],
-        ["usable", "66.24"],
+        ["usable", "71.19"],
     ]
     assert table[2][2] == (
         "16 requests x (8,192 tokens x 32 layers) x 2 x 8 KV heads x 128 x 2 bytes"
     )
-    assert table[6][2] == "80 GiB x 0.92 visible x 0.9 utilisation"
+    assert table[6][2] == "79.1 GiB visible (of 80) x 0.9 utilisation"
     assert "GPUs per replica: 1, bundle gpu.a100.large" in lines
     assert (
-        "concurrency: 48 at the whole context (concurrencyLimitPerReplica);"
-        " target 33 (httpRequestsConcurrency, 70% of it)"
+        "concurrency: 53 at the whole context (concurrencyLimitPerReplica);"
+        " target 37 (httpRequestsConcurrency, 70% of it)"
     ) in lines
     assert "  gpu.l4.small: 33.3 GiB needed" in result.stdout
 
@@ -69,7 +69,7 @@ def test_json_has_the_same_numbers(config):
     report = json.loads(run(config, "--json", "--concurrency", 16).stdout)
     assert report["kvBytesPerToken"] == 131_072
     assert report["kvBytesPerRequestAndGpu"] == 2**30
-    assert report["placement"]["concurrencyTarget"] == 33
+    assert report["placement"]["concurrencyTarget"] == 37
     assert report["placement"]["footprint"]["terms"][0]["sizeBytes"] == 16_060_522_496
     assert report["model"]["kvHeads"] == 8
     assert report["rejected"][0]["bundle"] == "gpu.l4.small"
@@ -85,6 +85,23 @@ def test_a_shape_may_be_stated(config):
     plain = json.loads(run(*STATED, "--context", 1, "--json").stdout)
     assert (plain["model"]["kvHeads"], plain["model"]["headDim"]) == (32, 128)
     assert plain["model"]["embeddingParameters"] == 0
+
+
+def test_a_count_of_parameters_is_not_rounded_down(config):
+    assert json.loads(run(*STATED, "--context", 1, "--json").stdout)["model"]["parameters"] == (
+        8_030_000_000
+    )
+
+
+def test_a_size_without_a_unit_is_answered_with_what_to_write(config):
+    assert refused(config, "--gpu-memory", "80").hint.startswith("Write 80GiB")
+    assert run(config, "--gpu-memory", f"{80 * 2**30}B", "--runtime-memory", "0").exit_code == 0
+
+
+def test_stated_gpu_memory_is_what_programs_find(config):
+    report = json.loads(run(config, "--gpu-memory", "80GiB", "--json").stdout)
+    assert report["placement"]["usableBytes"] == int(80 * 2**30 * 0.9)
+    assert "80 GiB visible x 0.9 utilisation" in run(config, "--gpu-memory", "80GiB").stdout
 
 
 def test_gpus_of_a_given_size_need_no_catalogue(config):
@@ -119,7 +136,7 @@ def test_what_fits_nowhere_is_shown_and_fails(config):
     assert isinstance(result.exception, CliError)
     assert result.exception.code is ExitCode.FAILED
     assert result.exception.message == "no bundle takes it"
-    assert "memory that each GPU must have" in result.stdout
+    assert "memory that each GPU must show to programs" in result.stdout
     assert "gpu.h100.8xlarge: " in result.stdout
     nowhere = refused(config, "--gpu-memory", "1GiB")
     assert nowhere.message == "no number of such GPUs takes it"
@@ -130,6 +147,9 @@ def test_notes_are_told(config):
     told = run(config, "--context", 9000).stderr
     assert "note: only the text part" in told
     assert "note: the model was made for 8,192 tokens of context" in told
+    report = run(config, "--context", 9000, "--json")
+    assert json.loads(report.stdout)["notes"][1].startswith("the model was made for 8,192 tokens")
+    assert "note: the model was made for 8,192 tokens of context" in report.stderr
 
 
 @pytest.mark.parametrize(
@@ -140,10 +160,13 @@ def test_notes_are_told(config):
         ([*STATED], "--context is missing"),
         (["--parameters", "many"], "--parameters 'many' is not a count"),
         (["--parameters", "0"], "--parameters '0' is not a count"),
-        ([*STATED, "--context", 1, "--kv-heads", 5], "kv_heads: 32 heads cannot share 5"),
-        ([*STATED, "--context", 1, "--utilisation", 2], "utilisation: must be above 0"),
-        ([*STATED, "--context", 1, "--kv-precision", "int4"], "kv_precision: caches are kept"),
+        ([*STATED, "--context", 1, "--kv-heads", 5], "--kv-heads: 32 heads cannot share 5"),
+        ([*STATED, "--context", 1, "--utilisation", 2], "--utilisation: must be above 0"),
+        ([*STATED, "--context", 1, "--kv-precision", "int4"], "--kv-precision: caches are kept"),
         ([*STATED, "--context", 1, "--gpu-memory", "big"], "--gpu-memory: 'big' is not a size"),
+        ([*STATED, "--context", 1, "--gpu-memory", "80"], "--gpu-memory 80 has no unit"),
+        ([*STATED, "--context", 1, "--runtime-memory", "0.5"], "--runtime-memory 0.5 has no unit"),
+        ([*STATED[:4], "--heads", 33, "--hidden", 4096], "4096 does not divide by --heads 33"),
         (["/nowhere/config.json"], "cannot read /nowhere/config.json: No such file"),
     ],
 )

@@ -12,7 +12,6 @@ from controlplane.lifecycle.counting import (
     News,
     absorb,
     counters,
-    current,
     fields_of,
     is_void,
     needs_sweep,
@@ -21,6 +20,7 @@ from controlplane.lifecycle.counting import (
 )
 from controlplane.model.reports import ProtonLoad
 from controlplane.model.statistics import (
+    LOST,
     SUMMARY,
     Bucket,
     Level,
@@ -223,11 +223,20 @@ def test_old_hours_and_days_leave_the_summary(stored):
 def test_what_was_counted_before_a_reset_is_void_after_it(stored):
     stored.absorb(news(load(10), clock_s=1))
     stored.since = NOW_S + 1
-    assert current(stored.fields, since=stored.since).days == {}
+    assert is_void(stored.fields, since=stored.since)
     stored.absorb(news(load(12), clock_s=2, at=NOW_S + 2), now_s=NOW_S + 2)
     assert stored.at(Level.DAY, 20_000).started == 2
     assert stored.summary.days[20_000].started == 2
     assert stored.summary.since == NOW_S + 1
+
+
+def test_where_what_was_seen_is_lost_a_workers_past_does_not_count_again(stored):
+    stored.absorb(news(load(10), clock_s=1))
+    stored.fields[seen_field("w1", "p")] = LOST
+    stored.absorb(news(load(12), clock_s=2))
+    assert stored.total(Level.DAY).started == 10
+    stored.absorb(news(load(15), clock_s=3))
+    assert stored.total(Level.DAY).started == 13
 
 
 def test_a_report_from_before_a_reset_only_says_where_counting_begins(stored):

@@ -102,23 +102,30 @@ def test_a_container_that_the_artifact_lacks_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "asked"),
+    ("wanted", "asked", "field"),
     [
-        pytest.param(runtime(replica_count=4), 4, id="fixed"),
+        pytest.param(runtime(replica_count=4), 4, "replicaCount", id="fixed"),
         pytest.param(
-            runtime(autoscaling=Autoscaling(policies=(POLICY,), max_replicas=9)), 9, id="up"
+            runtime(autoscaling=Autoscaling(policies=(POLICY,), max_replicas=9)),
+            9,
+            "maxReplicaCount",
+            id="up",
         ),
         pytest.param(
             runtime(replica_count=5, autoscaling=Autoscaling(enabled=False, max_replicas=9)),
             5,
+            "replicaCount",
             id="autoscaling-off",
         ),
     ],
 )
-def test_more_replicas_than_allowed_are_refused_in_the_contracts_words(wanted, asked):
+def test_more_replicas_than_allowed_are_refused_with_what_to_do(wanted, asked, field):
     start(wanted=wanted, limits=Limits(workload_replicas=asked))
     start(wanted=wanted)
-    told = rf"Requested replicas \({asked}\) exceeds the maximum allowed \({asked - 1}\)\."
+    told = (
+        rf"Requested replicas \({asked}\) exceeds the maximum allowed \({asked - 1}\)\."
+        f" Lower {field}, or have api.max_workload_replicas raised"
+    )
     with pytest.raises(ForbiddenError, match=told):
         start(wanted=wanted, limits=Limits(workload_replicas=asked - 1))
 

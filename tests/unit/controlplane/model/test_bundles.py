@@ -1,5 +1,6 @@
 """Bundles: what a replica of one occupies, and which GPU is one."""
 
+import msgspec
 import pytest
 
 from controlplane.model.bundles import (
@@ -10,6 +11,7 @@ from controlplane.model.bundles import (
     gpu_memory_fits,
     gpu_type_fits,
     needs_of_bundle,
+    visible_gpu_bytes,
 )
 
 
@@ -62,6 +64,14 @@ def test_gpu_types_fit_however_they_are_spelled(wanted, found, fits):
 )
 def test_a_gpu_s_type_says_whose_it_is(label, maker):
     assert gpu_maker(label) == maker
+
+
+def test_programs_find_what_the_catalogue_says_else_the_share_that_is_always_there():
+    bundle = Bundle(id="x", name="x", cpu_count=1, memory_bytes=1)
+    a100 = msgspec.structs.replace(bundle, gpu_count=1, gpu_memory_bytes=1000)
+    assert visible_gpu_bytes(a100) == 920
+    assert visible_gpu_bytes(msgspec.structs.replace(a100, gpu_visible_bytes=990)) == 990
+    assert visible_gpu_bytes(bundle) == 0
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from controlplane.model.decisions import Decision, Reason, Step
-from controlplane.model.explain import REASONS, change, headline, number, render
+from controlplane.model.explain import REASONS, change, headline, number, other_workloads, render
 from controlplane.model.grants import Grant, Holder, Refusal
 from controlplane.model.states import Importance
 
@@ -83,14 +83,23 @@ def test_a_refusal_names_holders_position_and_moments():
     text = render(cut, workload_name="predictor", zone=UTC)
     assert (
         "\n\nruns:  1 may, for the rest there is no capacity (min_run)\n"
-        "waits: since 2025-12-31 23:59:00, last asked 2026-01-01 00:00:00, 2. of 5 in line, "
+        "waits: since 2025-12-31 23:59:00, last asked 2026-01-01 00:00:00, then 2. of 5 in line, "
         "until 2026-01-01 00:00:30 at least\n"
         "has it: workload other (low), 2 replicas since 2025-12-31 23:00:00\n"
         "gave way to: workload third\n\nseen:" in text
     )
+    assert headline(cut, zone=UTC).endswith("  3 replicas wanted, 1 may run  (capacity)")
+    assert other_workloads(cut) == ["other", "third"]
+    assert other_workloads(DECISION) == []
+    named = render(cut, workload_name="predictor", zone=UTC, names={"other": "batch"})
+    assert "has it: workload batch (low)" in named
+    assert "gave way to: workload third" in named
     shorter = msgspec.structs.replace(grant, until=None, holders=(), gave_way_to=None)
     text = render(msgspec.structs.replace(cut, grant=shorter), workload_name="predictor", zone=UTC)
     assert "2. of 5 in line\n\nseen:" in text
+    placeless = msgspec.structs.replace(shorter, refusal=Refusal.UNSETTLED, position=0, line=0)
+    text = render(msgspec.structs.replace(cut, grant=placeless), workload_name="x", zone=UTC)
+    assert "last asked 2026-01-01 00:00:00\n" in text
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -1,5 +1,7 @@
 """What the gateways count under an index is read back as the duration that it was."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,24 @@ def test_a_bucket_is_read_as_what_was_counted_in_it(seconds):
     st.floats(0, 1),
 )
 def test_any_quantile_is_within_2_percent(durations, q):
-    exact_s = sorted(durations)[int(q * (len(durations) - 1))]
+    rank = max(1, math.ceil(round(q * len(durations), 6)))
+    exact_s = sorted(durations)[rank - 1]
+    assert quantile_s(histogram(durations), q) == pytest.approx(exact_s, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("durations", "q", "exact_s"),
+    [
+        pytest.param([1.0, 5.0], 0.95, 5.0, id="p95-of-two-is-the-larger"),
+        pytest.param([1.0, 5.0], 0.5, 1.0, id="half-of-two-do-not-exceed-the-smaller"),
+        pytest.param([float(n) for n in range(1, 11)], 0.95, 10.0, id="p95-of-ten-is-the-largest"),
+        pytest.param([float(n) for n in range(1, 21)], 0.95, 19.0, id="p95-of-twenty"),
+        pytest.param([float(n) for n in range(1, 101)], 0.07, 7.0, id="no-error-of-floats"),
+        pytest.param([1.0, 5.0], 0.0, 1.0, id="none-of-them-is-the-smallest"),
+        pytest.param([1.0, 5.0], 1.0, 5.0, id="all-of-them-is-the-largest"),
+    ],
+)
+def test_a_quantile_is_the_smallest_that_its_share_does_not_exceed(durations, q, exact_s):
     assert quantile_s(histogram(durations), q) == pytest.approx(exact_s, rel=0.02)
 
 

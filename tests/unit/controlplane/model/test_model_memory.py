@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.model.bundles import VISIBLE_GPU_MEMORY
 from controlplane.model.model_memory import (
     GIB,
     KV_BLOCK_TOKENS,
@@ -284,12 +283,12 @@ def test_the_formula_of_the_cache_computes_to_its_size(config):
 
 def test_of_a_gpu_the_visible_part_is_used_up_to_the_utilisation():
     demand = Demand(context_tokens=1, utilisation=0.5)
-    assert usable_bytes(1000, demand) == int(1000 * VISIBLE_GPU_MEMORY * 0.5)
+    assert usable_bytes(1000, demand) == 500
 
 
 def test_no_more_requests_fit_than_are_sampled_at_once():
     demand = Demand(context_tokens=16)
-    assert requests_that_fit(SMALL, demand, gpus=1, gpu_memory_bytes=80 * GIB) == SAMPLED_SEQUENCES
+    assert requests_that_fit(SMALL, demand, gpus=1, visible_bytes=80 * GIB) == SAMPLED_SEQUENCES
 
 
 @given(
@@ -302,7 +301,7 @@ def test_no_more_requests_fit_than_are_sampled_at_once():
 def test_as_many_fit_as_the_terms_say(context, concurrency, precision, gpus, memory):
     model = shape(LLAMA3_8B)
     demand = Demand(context_tokens=context, concurrency=concurrency, precision=precision)
-    fits = requests_that_fit(model, demand, gpus=gpus, gpu_memory_bytes=memory)
+    fits = requests_that_fit(model, demand, gpus=gpus, visible_bytes=memory)
     size = footprint(model, demand, gpus=gpus)
     usable = usable_bytes(memory, demand)
     assert (fits >= concurrency) == (size.total_bytes <= usable)

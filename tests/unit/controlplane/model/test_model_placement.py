@@ -1,7 +1,7 @@
 """On what a model runs: bundles, GPUs, and the concurrency to aim for."""
 
 from controlplane.catalogue import read_catalogue
-from controlplane.model.bundles import Bundle
+from controlplane.model.bundles import Bundle, visible_gpu_bytes
 from controlplane.model.model_memory import GIB, Demand, requests_that_fit
 from controlplane.model.model_placement import (
     needed_gpu_memory,
@@ -32,18 +32,23 @@ def test_more_load_takes_a_larger_one_and_the_smaller_ones_are_named_with_reason
     found, rejected = place_on_bundles(SMALL, Demand(context_tokens=8192, concurrency=16), EXAMPLES)
     assert found is not None
     assert (found.bundle, found.gpu_memory_bytes) == ("gpu.a100.large", 80 * GIB)
-    assert found.concurrency_limit == 48
-    assert found.concurrency_target == 33
+    assert found.concurrency_limit == 53
+    assert found.concurrency_target == 37
     assert [entry.bundle for entry in rejected] == ["gpu.l4.small", "gpu.a10g.medium", "gpu.medium"]
     assert rejected[0].reason == (
-        "33.3 GiB needed, 19.9 GiB usable of each GPU: enough for 2 requests"
+        "33.3 GiB needed, 19.7 GiB usable of each GPU: enough for 2 requests"
     )
 
 
 def test_what_no_bundle_takes_has_a_reason_for_each():
     found, rejected = place_on_bundles(LARGE, Demand(context_tokens=8192), EXAMPLES[:12])
     assert found is None
-    assert rejected[0].reason.endswith("GiB without any request, 19.9 GiB usable of each GPU")
+    assert rejected[0].reason.endswith("GiB without any request, 19.7 GiB usable of each GPU")
+
+
+def test_not_even_one_request_is_not_called_enough():
+    _, rejected = place_on_bundles(SMALL, Demand(context_tokens=40_000), EXAMPLES)
+    assert rejected[0].reason.endswith("of each GPU: not enough for 1 request")
 
 
 def test_one_request_is_told_in_the_singular():
@@ -59,6 +64,32 @@ def test_bundles_whose_gpus_cannot_share_the_heads_are_passed_over():
     found, rejected = place_on_bundles(shape_from_config(QWEN2_7B), Demand(context_tokens=1), eight)
     assert found is None
     assert rejected[0].reason == "28 heads do not divide by 8 GPUs"
+
+
+def test_numbers_of_gpus_that_do_not_divide_are_told_in_one_line():
+    _, rejected = place_on_gpus(SMALL, Demand(context_tokens=8192), visible_bytes=GIB)
+    assert [entry.bundle for entry in rejected][:-1] == [
+        *("1 GPU", "2 GPUs", "4 GPUs", "8 GPUs", "16 GPUs"),
+    ]
+    assert rejected[-1].bundle == "3, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15 GPUs"
+    _, rejected = place_on_gpus(
+        shape_from_config(LLAMA2_7B), Demand(context_tokens=1), visible_bytes=GIB
+    )
+    assert rejected[-1].reason == "32 heads do not divide evenly"
+
+
+def test_llama_3_70b_runs_on_two_h100_as_it_does_in_the_world():
+    found, _ = place_on_bundles(LARGE, Demand(context_tokens=8192), EXAMPLES)
+    assert found is not None
+    assert (found.bundle, found.gpus) == ("gpu.h100.2xlarge", 2)
+
+
+def test_every_example_shows_what_programs_were_told_of_such_gpus():
+    told_gib = {"l4": 21.95, "a10g": 21.95, "a100": 79.14, "h100": 79.11}
+    for bundle in EXAMPLES:
+        if bundle.gpu_count:
+            model = str(bundle.gpu_type_label).split("-")[1]
+            assert 0.99 * told_gib[model] < visible_gpu_bytes(bundle) / GIB <= told_gib[model]
 
 
 def test_bundles_for_other_uses_or_of_unknown_memory_are_not_looked_at():
@@ -79,12 +110,12 @@ def test_bundles_for_other_uses_or_of_unknown_memory_are_not_looked_at():
 
 def test_as_few_gpus_as_possible_of_a_given_size():
     demand = Demand(context_tokens=8192, concurrency=8)
-    found, rejected = place_on_gpus(LARGE, demand, gpu_memory_bytes=80 * GIB)
+    found, rejected = place_on_gpus(LARGE, demand, visible_bytes=80 * GIB)
     assert found is not None
     assert (found.bundle, found.gpus) == (None, 4)
     assert [entry.bundle for entry in rejected] == ["1 GPU", "2 GPUs", "3 GPUs"]
-    assert rejected[2].reason == "64 heads do not divide by 3 GPUs"
-    assert place_on_gpus(LARGE, demand, gpu_memory_bytes=8 * GIB)[0] is None
+    assert rejected[2].reason == "64 heads and 8 KV heads do not divide evenly"
+    assert place_on_gpus(LARGE, demand, visible_bytes=8 * GIB)[0] is None
 
 
 def test_gpus_with_the_needed_memory_are_enough_and_smaller_ones_are_not():
@@ -93,7 +124,7 @@ def test_gpus_with_the_needed_memory_are_enough_and_smaller_ones_are_not():
     assert [gpus for gpus, _ in needed] == [1, 2, 4, 8, 16]
     for gpus, memory in needed:
         enough, less = (
-            requests_that_fit(LARGE, demand, gpus=gpus, gpu_memory_bytes=size)
+            requests_that_fit(LARGE, demand, gpus=gpus, visible_bytes=size)
             for size in (memory + 2, memory - GIB)
         )
         assert enough >= 8 > less

@@ -135,6 +135,7 @@ def test_values_of_the_wrong_type_are_refused_with_their_source(layers, message)
         ("gateway.body_timeout_s", "0", "body_timeout_s must be greater than 0, not 0"),
         ("telemetry.max_bytes", "5", "telemetry: max_bytes must be 0 or at least"),
         ("gateway.native", "maybe", "native must be auto, off or required, not 'maybe'"),
+        ("autoscaler.native", "maybe", "native must be auto, off or required, not 'maybe'"),
         ("gateway.trusted_proxies", "10.0.0.0/8 here", "trusted_proxies: 'here' is no address"),
         ("gateway.trusted_proxies", "10.0.0.1/8", "trusted_proxies: '10.0.0.1/8' is no address"),
         ("gateway.cold_start_header", "X Y", "must be a header's name, not 'X Y'"),

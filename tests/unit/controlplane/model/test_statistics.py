@@ -20,6 +20,7 @@ from controlplane.model.statistics import (
     decode_seen,
     decode_summary,
     encode,
+    load_seconds_of,
     seen_field,
     worker_of_field,
 )
@@ -67,6 +68,7 @@ def test_what_is_stored_is_read_back(bucket):
     seen = Seen(clock_s=1.5, sent_at=2.5, counters=bucket, under_way=3)
     summary = Summary(since=1.0, protons=("p",), workers={"w": 2.0}, days={3: Tally.of(bucket)})
     assert decode_bucket(encode(bucket)) == bucket
+    assert load_seconds_of(encode(bucket)) == bucket.load_seconds
     assert decode_seen(encode(seen)) == seen
     assert decode_summary(encode(summary)) == summary
 
@@ -91,7 +93,7 @@ def test_a_workers_field_says_whose_it_is(worker):
     assert bucket_of_field(name) is None
 
 
-@pytest.mark.parametrize("name", ["v", "s", "w"])
+@pytest.mark.parametrize("name", ["v", "s", "w", "mnoon:p"])
 def test_other_fields_are_of_no_bucket_and_no_worker(name):
     assert bucket_of_field(name) is None
     assert worker_of_field(name) is None

@@ -3,6 +3,7 @@ from datetime import datetime
 import pytest
 
 from controlplane.wire import base
+from tests.unit.controlplane.wire.refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,22 @@ def test_whole_numbers_look_whole(value, shown):
 def test_maybe_converts_what_is_there():
     assert base.maybe(None, str) is None
     assert base.maybe(0, str) == "0"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("x", "Input should be a valid number"),
+        ([], "Input should be a valid number"),
+        (None, "Input should be a valid number"),
+        (True, "Input should be a number, not true or false"),
+        (float("nan"), "Input should be a finite number"),
+        ("inf", "Input should be a finite number"),
+        (10**400, "Input should be a finite number"),
+    ],
+)
+def test_what_is_no_number_is_refused_once_and_by_the_fields_own_name(value, message):
+    class Body(base.Input):
+        target: base.Number
+
+    assert refused(Body, {"target": value}) == [("target", message)]

@@ -74,7 +74,7 @@ def test_without_steps_no_rule_is_shown():
     [
         ({"warmupDurationMinutes": -1}, "warmupDurationMinutes"),
         ({"keepOldVersionMinutes": 43_201}, "keepOldVersionMinutes"),
-        ({"warmupDurationMinutes": "1m"}, "warmupDurationMinutes.int"),
+        ({"warmupDurationMinutes": "1m"}, "warmupDurationMinutes"),
         ({"weightSteps": [{"percent": 0}]}, "weightSteps.0.percent"),
         ({"weightSteps": [{"percent": 100}]}, "weightSteps.0.percent"),
         ({"weightSteps": [{"percent": 1, "durationMinutes": -1}]}, "weightSteps.0.durationMinutes"),

@@ -1,7 +1,7 @@
 """When the autoscaler hears that somebody waits."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -37,6 +37,16 @@ class QuietStore:
         self.woken.append((proton_id, round(self._clock(), 3)))
 
 
+class Watched(set[Any]):
+    """Tunnels that know how often they were looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.looks += 1
+        return super().__iter__()
+
+
 class Scene:
     """A reporter for one proton, on virtual time."""
 
@@ -44,6 +54,7 @@ class Scene:
         clock = asyncio.get_running_loop().time
         worker = Worker(GatewaySettings(), worker_id="w", access_log=AccessLog("off"))
         worker.monotonic = clock
+        self.tunnels = worker.tunnels = Watched()
         self.proton = ProtonRoute("p", "w", now_s=0.0)
         routes = SimpleNamespace(
             protons={"p": self.proton}, retired={}, revision=1, policies=Policies(worker.settings)
@@ -131,3 +142,14 @@ def test_a_pause_does_not_outlive_the_reporter() -> None:
         await asyncio.sleep(1)
 
     assert played(scenario) == [("p", 0.0)]
+
+
+def test_tunnels_are_counted_on_the_beat_and_not_with_every_wake_up() -> None:
+    async def scenario(scene: Scene) -> None:
+        for number in range(40):
+            scene.waits(str(number))
+            await asyncio.sleep(0.06)
+        assert len(scene.store.woken) == 40
+        assert 4 <= scene.tunnels.looks <= 6
+
+    played(scenario)

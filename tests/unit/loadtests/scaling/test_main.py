@@ -23,5 +23,5 @@ def test_what_does_not_fit_is_refused(words, said, capsys):
 def test_a_quick_comparison_prints_its_verdicts_and_writes_json(tmp_path, capsys):
     path = tmp_path / "scaling.json"
     assert main(["--quick", "--scenarios", "bursty", "--jobs", "1", "--json", str(path)]) == 0
-    assert "tidegate-patient against" in capsys.readouterr().out
+    assert "ours against" in capsys.readouterr().out
     assert list(json.loads(path.read_text(encoding="utf-8"))["scenarios"]) == ["bursty"]

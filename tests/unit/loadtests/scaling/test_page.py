@@ -2,9 +2,10 @@ import json
 from xml.sax import parseString
 from xml.sax.handler import ContentHandler
 
+from loadtests.scaling.__main__ import SEEDS
 from loadtests.scaling.chart import chart
 from loadtests.scaling.contenders import CONTENDERS
-from loadtests.scaling.page import PAGE, RESULT, as_markdown, as_text
+from loadtests.scaling.page import CHOSEN_ON, PAGE, RESULT, as_markdown, as_text
 from loadtests.scaling.scenarios import SCENARIOS
 
 
@@ -25,9 +26,9 @@ def one(ratio, hours, delayed):
 
 
 def result(**more):
-    better = {"tidegate-patient": 1, "tidegate": 2.5}
+    delayed = {"tidegate": 200, "keda": 100}
     runs = {
-        c.name: [one(0.7, 2.0, 100 * better.get(c.name, 2)), one(1.0, 1.0, 300)] for c in CONTENDERS
+        c.name: [one(0.7, 2.0, delayed.get(c.name, 250)), one(1.0, 1.0, 300)] for c in CONTENDERS
     }
     scenarios = {"bursty": {"1": runs}}
     return {"seeds": [1], "part": 1.0, "missing": ["azure-code"], "scenarios": scenarios, **more}
@@ -48,9 +49,8 @@ STEP = {
 
 def test_the_page_says_where_ours_is_better_and_where_it_is_worse():
     page = as_markdown(result())
-    assert "- tidegate-patient: better in 5 of 5 comparisons." in page
-    assert "- tidegate-either: better in 5 of 5 comparisons." in page
-    assert "- worse: bursty (seed 1) against knative" in page
+    assert "- Ours is better in 4, worse in 1 of 5 comparisons." in page
+    assert "- worse: bursty (seed 1) against keda" in page
 
 
 def test_the_page_names_what_was_left_out():
@@ -74,10 +74,15 @@ def test_the_page_is_the_one_that_its_result_renders():
     assert PAGE.read_text(encoding="utf-8") == as_markdown(kept)
 
 
-def test_the_text_has_both_tables():
-    text = as_text(result())
-    assert "tidegate-patient against" in text
-    assert "tidegate against" in text
+def test_the_page_says_which_seeds_were_held_out():
+    page = as_markdown(result(seeds=[4, 5], scenarios={}))
+    assert "chosen on seeds 1, 2, 3; this page shows" in page
+    assert "before they stood: seeds 4, 5." in page
+    assert not set(SEEDS) & set(CHOSEN_ON)
+
+
+def test_the_text_has_the_table():
+    assert "ours against" in as_text(result())
 
 
 def test_the_picture_is_whole_and_has_a_line_per_contender():

@@ -19,8 +19,9 @@ def result(workloads: int, seconds: float) -> dict[str, object]:
         "rss_bytes": 100 << 20,
         "journal_entries_per_round": 17.0,
         "warm_rounds": 65,
+        "compiled": True,
         "machine": {"cpu": "a processor", "kernel": "6", "python_loop_ms": 9.0},
-        "versions": {"tidegate": "0.1", "python": "3.11", "msgspec": "0.22"},
+        "versions": {"tidegate": "0.1 (interpreted)", "python": "3.11", "msgspec": "0.22"},
     }
 
 
@@ -60,6 +61,7 @@ def test_the_page_has_a_row_for_each_size():
     assert "| 1,000 | 4 | 0.040 |" in page
     assert "| 10,000 | 4 | 0.400 |" in page
     assert "a processor" in as_text(results)
+    assert "tidegate 0.1 (compiled)" in as_text(results)
 
 
 @pytest.mark.parametrize("arguments", [["--render", "--quick"], ["--workloads", "0"]])
