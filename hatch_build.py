@@ -5,6 +5,7 @@
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -25,9 +26,14 @@ class Native(BuildHookInterface[Any]):
         import gateway.native  # noqa: PLC0415
         from controlplane.native_build import BuildError, build  # noqa: PLC0415
 
-        for native in (gateway.native, autoscaler.native):
+        with ThreadPoolExecutor() as pool:  # each of them waits for a compiler of its own
+            builds = [
+                (native, pool.submit(build, native.GROUP, native.PACKAGE))
+                for native in (gateway.native, autoscaler.native)
+            ]
+        for native, built in builds:
             try:
-                build(native.GROUP, native.PACKAGE)
+                built.result()
             except BuildError as exc:
                 name = native.GROUP.package
                 self.app.display_warning(f"the {name} stays interpreted (much slower): {exc}")

@@ -30,7 +30,7 @@ from controlplane.model.workloads import Autoscaling, ScalingPolicy
 WORKERS: Final = 2
 STREAM_S: Final = 0.16
 """Eight tokens, 20 ms each."""
-QUANTILES: Final = (0.5, 0.9, 0.95)
+QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 LIMIT_PER_TARGET: Final = 2
 
 
@@ -45,6 +45,7 @@ class Observed:
     queued: Sequence[int]
     waits_s: dict[str, float]
     """Quantile (`p50`) to seconds of waiting."""
+    longest_wait_s: float
     requests: int
     failed: int
     replica_seconds: float
@@ -78,6 +79,7 @@ def from_story(story: Story) -> tuple[Observed, float]:
         ready=[row.ready for row in rows],
         queued=[row.queued for row in rows],
         waits_s={f"p{q * 100:g}": quantile(waits, q) or 0.0 for q in QUANTILES},
+        longest_wait_s=waits[-1] if waits else 0.0,
         requests=story.sent,
         failed=sum(outcome.failed for outcome in story.outcomes),
         replica_seconds=_integral([row.at_s for row in rows], [row.ready for row in rows]),
@@ -119,6 +121,7 @@ def simulated(seconds: float, *, start_up_s: float, until_s: float) -> Observed:
         ready=[row.ready for row in rows],
         queued=[row.max_queued for row in rows],
         waits_s={f"p{q * 100:g}": outcome.waited_s(q) or 0.0 for q in QUANTILES},
+        longest_wait_s=outcome.waited_s(1.0) or 0.0,
         requests=outcome.requests,
         failed=outcome.failed,
         replica_seconds=outcome.ready_seconds,

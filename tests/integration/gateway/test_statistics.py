@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from controlplane import accounts
-from controlplane.store.statistics import Statistics, load_of
+from controlplane.store.statistics import Statistics
 from tests.integration.api.test_api_process import Process
 from tests.integration.gateway import records
 from tests.integration.gateway.gateways import ChildGateway
@@ -84,8 +84,13 @@ class Installation:
 
     async def reported(self) -> int:
         """Requests that all workers, living or dead, have told of and that are not forgotten."""
-        found = await Statistics(self.rig.store).reports()
-        return sum(load_of(raw).started for one in found for raw in one.report.protons.values())
+        statistics = Statistics(self.rig.store)
+        loads = [
+            statistics.load_of(one.report, proton_id)
+            for one in await statistics.reports()
+            for proton_id in one.report.protons
+        ]
+        return sum(load.started for load in loads if load is not None)
 
     async def counted(self) -> int:
         """What the API says."""

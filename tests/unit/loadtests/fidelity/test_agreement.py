@@ -59,6 +59,11 @@ def test_what_is_too_far_apart_is_outside(run, change, name):
     assert name in outside(compare(run, replace(run, **change(run))))
 
 
+def test_a_simulator_in_which_nobody_waits_is_outside(run):
+    blind = replace(run, waits_s=dict.fromkeys(run.waits_s, 0.0), longest_wait_s=0.0)
+    assert outside(compare(run, blind)) != set()
+
+
 def test_a_replica_that_starts_much_later_is_outside(run):
     slow = simulated(SECONDS, start_up_s=4 * START_UP_S, until_s=END_S)
     assert outside(compare(run, slow)) != set()
