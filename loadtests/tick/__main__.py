@@ -1,4 +1,4 @@
-"""`python -m loadtests.tick`: CPU time of one round of decisions over busy workloads."""
+"""`python -m loadtests.tick`: CPU time of a round of decisions over busy workloads, or of a day."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autoscaler import native
-from loadtests.tick.page import as_text, keep, render
+from loadtests.tick.page import as_text, days_as_text, keep, render
 
 INTERPRETED: Final = "--interpreted"
 SIZES: Final = (1_000, 10_000, 100_000)
@@ -17,19 +17,24 @@ SIZES: Final = (1_000, 10_000, 100_000)
 
 def main(argv: list[str] | None = None) -> int:
     """Measure and print; exit code 0."""
-    from loadtests.tick.bench import run  # noqa: PLC0415 - compiled or not: decided below
+    from loadtests.tick import day  # noqa: PLC0415 - compiled or not: decided below
+    from loadtests.tick.bench import run  # noqa: PLC0415
 
     parser = _parser()
     options = parser.parse_args(argv)
     if options.render:
         if options.quick:
             parser.error("--render keeps whole runs: not with --quick")
+        if options.day:
+            parser.error("--render measures days, too: not with --day")
         results = [_apart(size, options.gateways) for size in SIZES]
-        keep(results)
+        keep(results, [day.measure(name) for name in day.DAYS])
         print(f"wrote {render()}")
+    elif options.day:
+        results = [day.measure(name) for name in day.DAYS]
     else:
         results = [run(options.workloads, options.gateways, quick=options.quick, say=_say)]
-    print(as_text(results))
+    print(days_as_text(results) if options.day else as_text(results))
     if options.json:
         kept: Any = results[0] if len(results) == 1 else results
         Path(options.json).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -66,11 +71,15 @@ def _parser() -> argparse.ArgumentParser:
         help="leave the compiled modules out (`make build` makes them; without a build of the"
         " present sources nothing else runs)",
     )
+    parser.add_argument(
+        "--day", action="store_true", help="replay 24 hours of one workload instead, two kinds"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON")
     parser.add_argument(
         "--render",
         action="store_true",
-        help="measure 1,000, 10,000 and 100,000, keep the results and render loadtests/TICK.md",
+        help="measure 1,000, 10,000 and 100,000 and the days, keep the results and render"
+        " loadtests/TICK.md",
     )
     return parser
 

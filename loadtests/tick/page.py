@@ -13,6 +13,7 @@ RESULT: Final = HOME / "results" / "tick.json"
 
 BUDGET_WORKLOADS: Final = 10_000
 BUDGET_S: Final = 0.5
+DAY_BUDGET_S: Final = 2.0
 
 _INTRODUCTION: Final = """\
 The autoscaler decides on every busy workload once a second. This is what a round costs in CPU time
@@ -29,14 +30,25 @@ to the store and the store, the watch on its records, and starting or ending rep
 """
 
 
-def keep(results: Sequence[Mapping[str, Any]]) -> None:
+_DAYS: Final = """\
+## 24 hours in the simulator
+
+What `tidegate simulate` computes for one workload with a policy on concurrency, in CPU time: every
+second with load, or with load in the last minute, is a real decision. Reading the trace and writing
+pages come on top.
+"""
+
+
+def keep(rounds: Sequence[Mapping[str, Any]], days: Sequence[Mapping[str, Any]]) -> None:
     """Keep whole runs for the page."""
-    RESULT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps({"rounds": rounds, "days": days}, indent=1)
+    RESULT.write_text(text + "\n", encoding="utf-8")
 
 
 def render() -> str:
     """Write the page from what is kept; returns its name."""
-    PAGE.write_text(as_markdown(json.loads(RESULT.read_text(encoding="utf-8"))), encoding="utf-8")
+    kept = json.loads(RESULT.read_text(encoding="utf-8"))
+    PAGE.write_text(as_markdown(kept["rounds"], kept["days"]), encoding="utf-8")
     return PAGE.name
 
 
@@ -45,7 +57,12 @@ def as_text(results: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([*text_table(table(results)), "", _where(results[-1])])
 
 
-def as_markdown(results: Sequence[Mapping[str, Any]]) -> str:
+def days_as_text(days: Sequence[Mapping[str, Any]]) -> str:
+    """The days, for a terminal."""
+    return "\n".join(text_table(days_table(days)))
+
+
+def as_markdown(results: Sequence[Mapping[str, Any]], days: Sequence[Mapping[str, Any]]) -> str:
     """The whole page."""
     return "\n".join(
         [
@@ -58,8 +75,15 @@ def as_markdown(results: Sequence[Mapping[str, Any]]) -> str:
             "",
             _where(results[-1]),
             "",
+            _even(results),
+            "",
             "Run it yourself: `python -m loadtests.tick --workloads 10000 --gateways 4` (about two"
             " minutes), with `--quick` under a minute.",
+            "",
+            _DAYS,
+            *markdown_table(days_table(days)),
+            "",
+            "Run it yourself: `python -m loadtests.tick --day`.",
             "",
         ]
     )
@@ -72,6 +96,23 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
         "journal entries per round", "rounds before", "budget",
     )  # fmt: skip
     return [head, *map(_row, results)]
+
+
+def days_table(days: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """One row per kind of day; first comes the head."""
+    head: Row = ("day", "requests", "replica-hours", "s per replay (least to most)", "budget")
+    return [head, *map(_day_row, days)]
+
+
+def _day_row(day: Mapping[str, Any]) -> Row:
+    met = "met" if day["seconds"] <= DAY_BUDGET_S else "**missed**"
+    return (
+        day["day"],
+        f"{day['requests']:,}",
+        f"{day['replica_hours']:.1f}",
+        f"{day['seconds']:.2f} ({day['quickest_s']:.2f} to {day['slowest_s']:.2f})",
+        f"<= {DAY_BUDGET_S:g} s: {met}",
+    )
 
 
 def _row(result: Mapping[str, Any]) -> Row:
@@ -90,6 +131,12 @@ def _row(result: Mapping[str, Any]) -> Row:
         str(result["warm_rounds"]),
         budget,
     )
+
+
+def _even(results: Sequence[Mapping[str, Any]]) -> str:
+    """How much the machine itself changed from row to row."""
+    loops = ", ".join(f"{result['machine']['python_loop_ms']:.1f}" for result in results)
+    return f"The fixed loop, row by row: {loops} ms. Rows whose loops differ cannot be compared."
 
 
 def _where(result: Mapping[str, Any]) -> str:

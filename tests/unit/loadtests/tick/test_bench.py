@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from loadtests.tick import day
 from loadtests.tick.__main__ import main
 from loadtests.tick.bench import run
-from loadtests.tick.page import as_markdown, as_text, table
+from loadtests.tick.page import as_markdown, as_text, days_table, table
 
 
 def result(workloads: int, seconds: float) -> dict[str, object]:
@@ -57,14 +58,25 @@ def test_the_budget_is_judged_at_its_size_only(workloads, seconds, said):
 
 def test_the_page_has_a_row_for_each_size():
     results = [result(1_000, 0.04), result(10_000, 0.4)]
-    page = as_markdown(results)
+    page = as_markdown(results, [])
     assert "| 1,000 | 4 | 0.040 |" in page
     assert "| 10,000 | 4 | 0.400 |" in page
     assert "a processor" in as_text(results)
     assert "tidegate 0.1 (compiled)" in as_text(results)
 
 
-@pytest.mark.parametrize("arguments", [["--render", "--quick"], ["--workloads", "0"]])
+def test_a_day_is_replayed_and_judged():
+    measured = day.measure("busy in every second", duration_s=120.0, runs=1)
+    assert 60 < measured["requests"] < 300
+    assert measured["quickest_s"] == measured["slowest_s"] == measured["seconds"] > 0
+    assert days_table([measured])[1][-1] == "<= 2 s: met"
+    assert days_table([measured | {"seconds": 2.1}])[1][-1] == "<= 2 s: **missed**"
+    assert "| busy in every second |" in as_markdown([result(1_000, 0.04)], [measured])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--render", "--quick"], ["--render", "--day"], ["--workloads", "0"]]
+)
 def test_what_makes_no_sense_is_refused(arguments, capsys):
     with pytest.raises(SystemExit):
         main(arguments)
