@@ -248,7 +248,6 @@ async def test_a_stop_in_the_moment_of_a_replacement_waits_for_the_new_worker(sl
         def __call__(self, event: str, text: str, **fields: object) -> None:
             super().__call__(event, text, **fields)
             if event == "replaced":
-                slots.tell("stay")
                 supervisor.request_stop()
 
     recorder = Stopper()
@@ -262,6 +261,7 @@ async def test_a_stop_in_the_moment_of_a_replacement_waits_for_the_new_worker(sl
     task = asyncio.create_task(supervisor.run())
     await until(lambda: supervisor.ready)
     old = gateways(supervisor)["gateway-0"]
+    slots.tell("stay")
     supervisor.request_roll()
     await until(lambda: recorder.of("stopping"))
     os.kill(old, signal.SIGKILL)
