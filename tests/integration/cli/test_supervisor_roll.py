@@ -266,8 +266,10 @@ async def test_a_stop_in_the_moment_of_a_replacement_waits_for_the_new_worker(sl
     await until(lambda: recorder.of("stopping"))
     os.kill(old, signal.SIGKILL)
     await until(lambda: old not in gateways(supervisor).values())
+    early, _ = await asyncio.wait({task}, timeout=0.5)  # the new one runs on
     slots.untell("stay")
     assert await task
+    assert not early
     assert supervisor.processes == {}
 
 
