@@ -10,7 +10,6 @@ minutes  the mean load of the stable window, once a       this process's own; af
          minute                                           the trend is silent for ten minutes
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,8 +39,6 @@ MARGIN_S: Final = 5.0
 _MINUTE_S: Final = 60.0
 _MOST_PROTONS: Final = 20
 """Of one workload; 192 hours of each are as many fields as one call may ask for."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -81,13 +78,12 @@ class Forecasts:
             wall: Epoch seconds.
         """
         self._statistics = Statistics(store)
+        self._unreadable = store.unreadable
         self._clock = clock
         self._wall = wall
         self._known: dict[str, _Known] = {}
         self._hours: dict[str, _Hours] = {}
         """By workload."""
-        self._broken: set[str] = set()
-        """Workloads whose statistics cannot be read, and of which that has been said."""
 
     async def refresh(self, controls: Collection[Control]) -> None:
         """See who wants a forecast, and read the hours that are old, of a few workloads at a time.
@@ -173,7 +169,7 @@ class Forecasts:
             try:
                 names[workload_id] = self._names(raw)
             except ValueError as exc:  # what cannot be decoded
-                self._tell_broken(workload_id, exc)
+                self._tell(workload_id, exc)
         found = await self._statistics.read_many({w: n for w, n in names.items() if n})
         for workload_id in due:
             old = self._hours.get(workload_id)
@@ -182,9 +178,7 @@ class Forecasts:
                 try:
                     loads = _loads(found.get(workload_id, {}))
                 except ValueError as exc:
-                    self._tell_broken(workload_id, exc)
-                else:
-                    self._broken.discard(workload_id)
+                    self._tell(workload_id, exc)
             self._hours[workload_id] = _Hours(now_s, loads)
 
     def _names(self, raw: bytes | None) -> list[str]:
@@ -194,13 +188,9 @@ class Forecasts:
         protons = decode_summary(raw).protons[-_MOST_PROTONS:]
         return [bucket_field(Level.HOUR, hour, proton) for proton in protons for hour in hours]
 
-    def _tell_broken(self, workload_id: str, exc: ValueError) -> None:
-        if workload_id not in self._broken:
-            self._broken.add(workload_id)
-            logger.error(
-                "a workload's statistics cannot be read: its forecast stays as it is",
-                extra={"workload_id": workload_id, "error": str(exc)},
-            )
+    def _tell(self, workload_id: str, exc: ValueError) -> None:
+        place = f"hours of {workload_id}, whose forecast stays as it is"
+        self._unreadable.tell(place, exc, workload_id=workload_id)
 
 
 def _weight(control: Control) -> int:

@@ -1,4 +1,6 @@
-"""Tells the control plane what nodes there are: a record per machine, written once per term.
+"""Tells the control plane what nodes there are: a record per machine.
+
+They are brought in order at the start of a term, and whenever there are others.
 
 With them `controlplane.model.sizing` prefers bundles that some node could carry.
 """

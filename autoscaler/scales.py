@@ -22,6 +22,7 @@ from autoscaler.reconcilers.base import Failure
 from controlplane.model.decisions import Decision, Reason
 from controlplane.model.events import EVENTS_KEPT, EventType
 from controlplane.model.grants import Refusal
+from controlplane.model.histograms import nearest_rank
 from controlplane.model.states import ReplicaPhase, proton_state
 from controlplane.model.workloads import Event, Proton, Replica, Scale
 from controlplane.store.client import Delete, Put
@@ -336,4 +337,4 @@ def _quantile(ascending: Sequence[float], share: float) -> float | None:
     """Nearest rank; None without values."""
     if not ascending:
         return None
-    return round(ascending[min(len(ascending) - 1, int(share * len(ascending)))], 3)
+    return round(ascending[nearest_rank(len(ascending), share) - 1], 3)

@@ -1,6 +1,5 @@
 """What the demo saw, and what it says about it. Pure."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from controlplane.demo.client import Outcome
 from controlplane.demo.traffic import Phase
 from controlplane.model.decisions import Decision
+from controlplane.model.histograms import nearest_rank
 
 WANTED_REPLICAS = 3
 """The burst must bring at least this many replicas up at once."""
@@ -76,8 +76,7 @@ def quantile(values: Sequence[float], q: float) -> float | None:
     """The `q` quantile (0 to 1) by the nearest-rank method; None without values."""
     if not values:
         return None
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(q * len(ordered)) - 1)]
+    return sorted(values)[nearest_rank(len(values), q) - 1]
 
 
 def milliseconds(seconds: float | None) -> float | None:

@@ -23,6 +23,12 @@ def middle_s(index: int) -> float:
     return (low + (1 << bits) / 2) / 1e6
 
 
+def nearest_rank(count: int, q: float) -> int:
+    """Which of `count` ascending values is their `q` quantile (0 to 1), from 1."""
+    # Rounded first, or 0.07 of 100 (7.000000000000001) would be the 8th.
+    return max(1, math.ceil(round(q * count, 6)))
+
+
 def quantile_s(histogram: Mapping[int, int], q: float) -> float | None:
     """The `q` quantile (0 to 1) of a histogram in seconds; None when it is empty.
 
@@ -32,8 +38,7 @@ def quantile_s(histogram: Mapping[int, int], q: float) -> float | None:
     total = sum(histogram.values())
     if not total:
         return None
-    # Rounded first, or 0.07 of 100 (7.000000000000001) would be the 8th.
-    rank = max(1, math.ceil(round(q * total, 6)))
+    rank = nearest_rank(total, q)
     indices = sorted(histogram)
     up_to = accumulate(histogram[index] for index in indices)
     return middle_s(next(index for index, seen in zip(indices, up_to, strict=True) if seen >= rank))

@@ -48,8 +48,8 @@ VERSION: Final = "v"
 SUMMARY: Final = "s"
 
 
-class Bucket(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What happened to requests in a stretch of time, or since a worker's start."""
+class _Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The part of a `Bucket` that is quick to decode."""
 
     started: int = 0
     """Requests that arrived, whatever became of them."""
@@ -66,6 +66,11 @@ class Bucket(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cold_starts: int = 0
     load_seconds: float = 0.0
     """Integral of requests under way over time."""
+
+
+class Bucket(_Head, frozen=True, array_like=True, gc=False):
+    """What happened to requests in a stretch of time, or since a worker's start."""
+
     response_seconds: float = 0.0
     """Sum of the response times."""
     response_time: dict[int, int] = {}
@@ -188,19 +193,6 @@ class Changes:
 
     sets: dict[str, bytes] = field(default_factory=dict)
     drops: set[str] = field(default_factory=set)
-
-
-class _Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The first fields of a `Bucket`."""
-
-    started: int = 0
-    ended: int = 0
-    user_errors: int = 0
-    server_errors: int = 0
-    refused: int = 0
-    aborted: int = 0
-    cold_starts: int = 0
-    load_seconds: float = 0.0
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
