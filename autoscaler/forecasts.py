@@ -78,7 +78,7 @@ class Forecasts:
             wall: Epoch seconds.
         """
         self._statistics = Statistics(store)
-        self._unreadable = store.unreadable
+        self._store = store
         self._clock = clock
         self._wall = wall
         self._known: dict[str, _Known] = {}
@@ -190,7 +190,7 @@ class Forecasts:
 
     def _tell(self, workload_id: str, exc: ValueError) -> None:
         place = f"hours of {workload_id}, whose forecast stays as it is"
-        self._unreadable.tell(place, exc, workload_id=workload_id)
+        self._store.unreadable.tell(place, exc, workload_id=workload_id)
 
 
 def _weight(control: Control) -> int:
