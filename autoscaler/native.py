@@ -14,7 +14,8 @@ from controlplane.native import Group
 PACKAGE: Final = Path(__file__).parent
 
 MODULES: Final = (
-    *("collectors", "controls", "loop", "scales"),
+    *("collectors", "controls", "loop", "proton_metrics", "scales", "settlement", "shadows"),
+    *("telemetry", "trials"),
     *("core/accounts", "core/clocks", "core/damping", "core/idle", "core/notes", "core/plan"),
     *("core/policy", "core/quality", "core/rates", "core/series", "core/windows"),
     *("replay/ours", "replay/outcome", "replay/queueing", "replay/simulate", "replay/simulated"),

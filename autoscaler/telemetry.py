@@ -27,7 +27,7 @@ Those of single protons are kept by `proton_metrics`; what they count, `core.acc
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import (
@@ -49,7 +49,20 @@ from controlplane.model.shadows import ShadowKind
 _METRICS: Final = "/metrics"
 _REQUEST_TIMEOUT_S: Final = 5.0
 _MAX_HEAD_BYTES: Final = 8192
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_SECONDS: Final[Sequence[float]] = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+)
 
 
 class Telemetry:

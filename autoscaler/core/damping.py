@@ -17,10 +17,15 @@ noise       one replica less is noise while the present count was wanted   ours
             replica for ever; the last replica is a matter of `idle`
 """
 
+from typing import Final
+
 from autoscaler.core.rates import limited, remembered
 from autoscaler.core.steps import Burst, Damped, DampingState, Wishes
 from controlplane.model.decisions import Reason
 from controlplane.model.sections import AutoscalerSettings
+
+_ON_TARGET: Final = Reason.ON_TARGET
+# Python 3.11 looks an enum's members up through a descriptor: 120 ns each time.
 
 
 def damp(
@@ -75,7 +80,7 @@ def damp(
         damped = _panicked(damped, peak, panic_at_s + settings.stable_window_s - now_s, why)
     wishes = _highest(state.wishes, damped.replicas, settings.scale_down_delay_s, now_s)
     damped = _delayed(damped, wishes, settings.scale_down_delay_s, now_s)
-    if early is not None and damped.reason is Reason.ON_TARGET:
+    if early is not None and damped.reason is _ON_TARGET:
         damped = _early(damped, early, now_s)
     needed_at_s = now_s if stable >= current else state.needed_at_s
     damped, needed_at_s = _without_noise(damped, current, needed_at_s, settings, now_s)
@@ -171,7 +176,7 @@ def _without_noise(
         hold_s = window_s - ago_s
         damped = Damped(replicas=current, reason=Reason.STABILISING, note=note, hold_s=hold_s)
     if damped.replicas < current:
-        wanted = damped.reason is Reason.ON_TARGET
+        wanted = damped.reason is _ON_TARGET
         needed_at_s = now_s if wanted else None
     return damped, needed_at_s
 

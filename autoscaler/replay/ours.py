@@ -211,12 +211,12 @@ class Tidegate:
 
 def _report(counts: WorkerCounts, name: str) -> WorkerNumbers:
     load = ProtonNumbers(
-        started=counts.started,
-        finished={"2xx": counts.finished, "refused": counts.refused},
-        in_flight=counts.in_flight,
-        queued=counts.queued,
-        load_seconds=counts.load_seconds,
-        queued_seconds=counts.queued_seconds,
+        counts.started,
+        counts.in_flight,
+        counts.queued,
+        counts.load_seconds,
+        counts.queued_seconds,
+        counts.refused,
     )
     return WorkerNumbers(
         worker_id=name,

@@ -4,17 +4,31 @@ Cumulative values with a worker's instance id stay exact under late, lost or dou
 the average load over a window is a difference of integrals divided by a difference of clocks.
 """
 
-from collections.abc import Mapping
-
 import msgspec
 
 
-class ProtonNumbers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ProtonNumbers(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Of one proton's counters in one worker, those that its count of replicas is decided by.
 
-    The other half of a report is larger, and read by those who need it.
+    A twentieth of `ProtonLoad` as stored: the autoscaler reads them of all protons, many times.
     """
 
+    started: int = 0
+    in_flight: int = 0
+    queued: int = 0
+    load_seconds: float = 0.0
+    queued_seconds: float = 0.0
+    refused: int = 0
+    """Of those that ended: answered by the gateway itself."""
+
+
+class ProtonLoad(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One proton's counters in one worker since the worker started.
+
+    Always true: `started == sum(finished) + in_flight + queued`.
+    """
+
+    workload_id: str
     started: int = 0
     finished: dict[str, int] = {}
     """By class: `1xx` (upgraded), `2xx` .. `5xx`, `refused` (answered by the gateway itself),
@@ -24,15 +38,6 @@ class ProtonNumbers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     load_seconds: float = 0.0
     """Integral of (queued + in flight) over time up to the report's `clock_s`."""
     queued_seconds: float = 0.0
-
-
-class ProtonLoad(ProtonNumbers, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One proton's counters in one worker since the worker started.
-
-    Always true: `started == sum(finished) + in_flight + queued`.
-    """
-
-    workload_id: str
     refused_user: int = 0
     """Of `refused`: with a 4xx, for the caller's sake (quotas, bodies that are too large)."""
     cold_starts: int = 0
@@ -46,6 +51,17 @@ class ProtonLoad(ProtonNumbers, frozen=True, kw_only=True, omit_defaults=True, g
     """Sum of the response times."""
     starts_by_minute: dict[int, int] = {}
     """Epoch minute to requests started in it by this worker: the last 61 minutes at most."""
+
+    def numbers(self) -> ProtonNumbers:
+        """What decisions need of it."""
+        return ProtonNumbers(
+            self.started,
+            self.in_flight,
+            self.queued,
+            self.load_seconds,
+            self.queued_seconds,
+            self.finished.get("refused", 0),
+        )
 
 
 class OpenStreams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -66,8 +82,8 @@ ACTIVE_S = 10.0
 """A stream without a byte for longer is merely open."""
 
 
-class WorkerNumbers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Of one worker's report, what replicas are decided by."""
+class WorkerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One worker at one moment, whatever protons it serves."""
 
     worker_id: str
     """Unique per process start: a restarted worker is another worker."""
@@ -77,19 +93,36 @@ class WorkerNumbers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The store revision this worker's routes reflect: proof that it knows who is draining."""
     draining: bool = False
     """The worker is shutting down."""
-    protons: Mapping[str, ProtonNumbers] = {}
     endpoints: dict[str, int] = {}
     """Replica id to requests in flight from this worker; zeros are left out."""
     streams: dict[str, OpenStreams] = {}
     """Replica id to the tunnels among those requests; a worker of an older version says nothing."""
 
 
-class LoadReport(WorkerNumbers, frozen=True, kw_only=True, omit_defaults=True):
+class WorkerNumbers(WorkerState, frozen=True, kw_only=True, omit_defaults=True):
+    """Of one worker's report, what replicas are decided by."""
+
+    protons: dict[str, ProtonNumbers] = {}
+
+
+class LoadReport(WorkerState, frozen=True, kw_only=True, omit_defaults=True):
     """One worker's whole state at one moment."""
 
     sent_at: float
     """Wall clock, epoch seconds."""
-    protons: Mapping[str, ProtonLoad] = {}
+    protons: dict[str, ProtonLoad] = {}
+
+    def numbers(self) -> WorkerNumbers:
+        """What decisions need of it."""
+        return WorkerNumbers(
+            worker_id=self.worker_id,
+            clock_s=self.clock_s,
+            revision=self.revision,
+            draining=self.draining,
+            endpoints=self.endpoints,
+            streams=self.streams,
+            protons={proton_id: load.numbers() for proton_id, load in self.protons.items()},
+        )
 
 
 class UsageNews(msgspec.Struct, frozen=True, array_like=True):

@@ -121,10 +121,14 @@ class HourlyCounts:
 
 
 async def publish(link: Link, keys: Keys, report: LoadReport, *, ttl_s: float) -> None:
-    """Replace the worker's report."""
-    body = _ENCODER.encode(report)
+    """Replace the worker's report, and beside it the numbers that decisions need of it."""
     await link.run(
-        scripts.REPORT, [keys["reports"]], report.worker_id, max(1, round(ttl_s * 1000)), body
+        scripts.REPORT,
+        [keys["reports"], keys["numbers"]],
+        report.worker_id,
+        max(1, round(ttl_s * 1000)),
+        _ENCODER.encode(report),
+        _ENCODER.encode(report.numbers()),
     )
 
 
@@ -145,7 +149,7 @@ class ReportReader:
 
     async def collect(self) -> list[LoadReport]:
         """Whole reports."""
-        stored = await self._stored()
+        stored = await self._stored("reports", kept_s=scripts.EXPIRED_REPORT_TTL_S)
         found = []
         for worker, body in stored:
             if (report := self._decoded(worker, body, _DECODER)) is not None:
@@ -154,9 +158,9 @@ class ReportReader:
         return found
 
     async def collect_numbers(self) -> list[WorkerNumbers]:
-        """The same, with half of the work: without histograms, minutes and bytes."""
+        """What decisions need of them: a twentieth of the bytes, a tenth of the work."""
         found: dict[bytes, tuple[bytes, WorkerNumbers]] = {}
-        for worker, body in await self._stored():
+        for worker, body in await self._stored("numbers", kept_s=0):
             head = body[:_HEAD_BYTES]
             before = self._numbers.get(worker)
             if before is not None and before[0] == head and b'"clock_s":' in head:
@@ -168,8 +172,10 @@ class ReportReader:
         self._numbers = found
         return [report for _, report in found.values()]
 
-    async def _stored(self) -> list[tuple[bytes, bytes]]:
-        stored: list[bytes] = await self._link.run(scripts.COLLECT, [self._keys["reports"]])
+    async def _stored(self, name: str, *, kept_s: int) -> list[tuple[bytes, bytes]]:
+        stored: list[bytes] = await self._link.run(
+            scripts.COLLECT, [self._keys[name]], 1000 * kept_s
+        )
         return list(zip(stored[::2], stored[1::2], strict=True))
 
     def _decoded(

@@ -14,6 +14,7 @@ may touch any of them, on Redis Cluster too.
     {ns}:lease:<name>    str    "<token> <holder>", expires
     {ns}:reports         hash   worker id -> "<expires, ms> <JSON>"; never written to disk; kept
                                 for a while after it has expired, until it is counted
+    {ns}:numbers         hash   the same of what decisions need; dropped when it has expired
     {ns}:hour:<proton>   hash   "<epoch minute> <worker id>" -> requests started in it
     {ns}:stats:<work.>   hash   a workload's statistics, see `model.statistics`; expires
     {ns}:walk:<name>     str    ids of a list, 12 bytes each; expires; never written to disk
@@ -183,12 +184,14 @@ return 0
 """)
 
 REPORT: Final = Script("""
--- KEYS: reports. ARGV: worker id, ttl in ms, JSON. Neither the disk nor replicas need it: the
--- next one comes in half a second.
+-- KEYS: reports, numbers. ARGV: worker id, ttl in ms, JSON of both. Neither the disk nor replicas
+-- need them: the next ones come in half a second.
 redis.set_repl(redis.REPL_NONE)
 local time = redis.call('TIME')
 local expires = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', expires) .. ARGV[3])
+for k = 1, #KEYS do
+  redis.call('HSET', KEYS[k], ARGV[1], string.format('%.0f ', expires) .. ARGV[2 + k])
+end
 return 1
 """)
 
@@ -212,21 +215,21 @@ for k = 1, #KEYS do found[k] = redis.call('HGETALL', KEYS[k]) end
 return found
 """)
 
-COLLECT: Final = Script(f"""
--- KEYS: reports. Returns worker and JSON of every report that has not expired, one after the other;
--- no JSON where the value is nothing that REPORT writes. What has expired is kept for whoever
--- counts it, and dropped when nobody does.
+COLLECT: Final = Script("""
+-- KEYS: reports or numbers. ARGV: for how many ms what has expired is kept for whoever counts it.
+-- Returns worker and JSON of everything that has not expired, one after the other; no JSON where
+-- the value is nothing that REPORT writes.
 redis.set_repl(redis.REPL_NONE)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local all, found = redis.call('HGETALL', KEYS[1]), {{}}
+local all, found = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #all, 2 do
   local space = string.find(all[i + 1], ' ', 1, true)
   local expires = space and tonumber(string.sub(all[i + 1], 1, space - 1))
   if not expires or expires > now then
     found[#found + 1] = all[i]
     found[#found + 1] = expires and string.sub(all[i + 1], space + 1) or ''
-  elseif expires + {EXPIRED_REPORT_TTL_S * 1000} < now then
+  elseif expires + ARGV[1] <= now then
     redis.call('HDEL', KEYS[1], all[i])
   end
 end

@@ -23,8 +23,8 @@ change. (Workloads at zero without news are passed over: they cost about 1 µs.)
 
 The rounds run compiled where they were built (`make build`); the last line says which it was.
 
-In the figure: decoding the gateways' reports (with histograms and sixty minutes of counts each, as
-the store holds them), windows, observation, decision, metrics, the loop in its slices of 5 ms, the
+In the figure: decoding the gateways' numbers (as the store holds them: half a megabyte per gateway
+and 10,000 workloads), windows, observation, decision, metrics, the loop in its slices of 5 ms, the
 sentences and the encoding of all records and journal entries that are due. Not in it: the network
 to the store and the store, the watch on its records, and starting or ending replicas.
 """

@@ -14,7 +14,7 @@ import msgspec
 from autoscaler.reconcilers.base import Failure
 from controlplane.model.artifacts import ArtifactSpec
 from controlplane.model.kinds import Record
-from controlplane.model.reports import OpenStreams, WorkerNumbers
+from controlplane.model.reports import OpenStreams, ProtonNumbers, WorkerNumbers
 from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import (
     Autoscaling,
@@ -31,8 +31,6 @@ R = TypeVar("R", bound=Record)
 TARGET: Final = 10.0
 """Requests in flight per replica that the one policy of every proton aims for."""
 _EPOCH_S: Final = 1_700_000_000.0
-_BUCKETS: Final = ",".join(f'"{bucket}":{bucket * 7}' for bucket in range(200, 220))
-_MINUTES: Final = ",".join(f'"{minute}":60' for minute in range(28_333_273, 28_333_333))
 _DECODER: Final = msgspec.json.Decoder(WorkerNumbers)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -99,24 +97,22 @@ class Traffic:
         return max(1, (20 + 20 * abs(60 - wave) // 60) // self._gateways)
 
     def bodies(self) -> list[bytes]:
-        """The reports as the store holds them, histograms and minutes and all."""
+        """The numbers as the store holds them."""
         began_s = time.process_time()
-        rows = (
-            f'"{proton_id(index)}":{{"workload_id":"{proton_id(2**40 + index)}",'
-            f'"started":{self._started[index]},'
-            f'"finished":{{"2xx":{self._started[index] - self._in_flight(index)}}},'
-            f'"in_flight":{self._in_flight(index)},"load_seconds":{self._load_s[index]!r},'
-            f'"bytes_in":{self._started[index] * 300},"bytes_out":{self._started[index] * 5000},'
-            f'"response_time":{{{_BUCKETS}}},"response_seconds":{self._load_s[index]!r},'
-            f'"starts_by_minute":{{{_MINUTES}}}}}'
+        loads = {
+            proton_id(index): ProtonNumbers(
+                started=self._started[index],
+                in_flight=self._in_flight(index),
+                load_seconds=self._load_s[index],
+            )
             for index in range(self._protons)
-        )
-        loads = ",".join(rows)
+        }
         made = [
-            (
-                f'{{"worker_id":"gateway-{gateway}","sent_at":{_EPOCH_S + self._second},'
-                f'"clock_s":{self.now_s},"revision":7,"protons":{{{loads}}}}}'
-            ).encode()
+            _ENCODER.encode(
+                WorkerNumbers(
+                    worker_id=f"gateway-{gateway}", clock_s=self.now_s, revision=7, protons=loads
+                )
+            )
             for gateway in range(self._gateways)
         ]
         self.spent_s += time.process_time() - began_s

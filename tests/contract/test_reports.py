@@ -5,7 +5,13 @@ import asyncio
 import msgspec
 import pytest
 
-from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.model.reports import (
+    LoadReport,
+    OpenStreams,
+    ProtonLoad,
+    ProtonNumbers,
+    WorkerNumbers,
+)
 from controlplane.store.client import Store
 from tests.fakes.waiting import DEADLINE_S
 
@@ -41,6 +47,8 @@ async def test_a_worker_that_falls_silent_is_no_longer_collected(store):
         while len(await store.collect_reports()) != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert await store.link.call("HLEN", store.keys["reports"]) == 2, "it is still to be counted"
+    assert [one.worker_id for one in await store.collect_numbers()] == ["w2"]
+    assert await store.link.call("HLEN", store.keys["numbers"]) == 1, "nobody counts these"
 
 
 async def test_a_report_that_nobody_has_counted_for_an_hour_is_forgotten(store):
@@ -61,13 +69,46 @@ async def test_a_report_that_nobody_has_counted_for_an_hour_is_forgotten(store):
     ],
 )
 async def test_a_report_that_cannot_be_read_hides_no_other(store, value, caplog):
-    await store.link.call("HSET", store.keys["reports"], "broken", value)
+    for name in ("reports", "numbers"):
+        await store.link.call("HSET", store.keys[name], "broken", value)
     await store.publish_report(report("w1"), ttl_s=60)
     for _ in range(3):
         assert await store.collect_reports() == [report("w1")]
         assert [one.worker_id for one in await store.collect_numbers()] == ["w1"]
     told = [record for record in caplog.records if "cannot be read" in record.message]
     assert [record.worker_id for record in told] == ["broken"], "once, not at every look"
+
+
+async def test_decisions_read_of_a_report_what_they_need(store):
+    load = ProtonLoad(
+        workload_id="w",
+        started=9,
+        finished={"2xx": 3, "refused": 2},
+        in_flight=3,
+        queued=1,
+        load_seconds=0.1 + 0.2,
+        queued_seconds=1 / 3,
+        response_time={3: 4},
+    )
+    whole = msgspec.structs.replace(
+        report("w1", p=load),
+        draining=True,
+        endpoints={"r": 3},
+        streams={"r": OpenStreams(open=2, silent_s=1.5, client="unix")},
+    )
+    await store.publish_report(whole, ttl_s=60)
+    assert await store.collect_reports() == [whole]
+    assert await store.collect_numbers() == [
+        WorkerNumbers(
+            worker_id="w1",
+            clock_s=0,
+            revision=1,
+            draining=True,
+            endpoints=whole.endpoints,
+            streams=whole.streams,
+            protons={"p": ProtonNumbers(9, 3, 1, 0.1 + 0.2, 1 / 3, 2)},
+        )
+    ]
 
 
 async def test_numbers_of_a_worker_that_has_not_spoken_again_are_those_of_the_last_look(store):

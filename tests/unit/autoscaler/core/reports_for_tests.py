@@ -1,7 +1,7 @@
 """Short ways to write load reports and views in tests."""
 
 from autoscaler.core.steps import LoadView
-from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.model.reports import ProtonNumbers, WorkerNumbers
 
 P = "a" * 24
 """The proton of most tests."""
@@ -15,13 +15,12 @@ def load(
     queued_seconds: float = 0.0,
     started: int | None = None,
     finished: dict[str, int] | None = None,
-) -> ProtonLoad:
+) -> ProtonNumbers:
     """Cumulative counters; `started` is what it must be unless given."""
     done = finished or {}
-    return ProtonLoad(
-        workload_id="w",
+    return ProtonNumbers(
         started=sum(done.values()) + in_flight + queued if started is None else started,
-        finished=done,
+        refused=done.get("refused", 0),
         in_flight=in_flight,
         queued=queued,
         load_seconds=seconds,
@@ -31,17 +30,16 @@ def load(
 
 def report(
     clock_s: float,
-    protons: dict[str, ProtonLoad] | None = None,
+    protons: dict[str, ProtonNumbers] | None = None,
     *,
     worker: str = "w1",
     revision: int = 1,
     draining: bool = False,
     endpoints: dict[str, int] | None = None,
-) -> LoadReport:
+) -> WorkerNumbers:
     """One worker's report."""
-    return LoadReport(
+    return WorkerNumbers(
         worker_id=worker,
-        sent_at=clock_s,
         clock_s=clock_s,
         revision=revision,
         draining=draining,

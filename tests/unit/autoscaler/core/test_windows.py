@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from autoscaler.core.steps import LoadView
 from autoscaler.core.windows import LoadWindows
-from controlplane.model.reports import LoadReport
+from controlplane.model.reports import WorkerNumbers
 from tests.unit.autoscaler.core.reports_for_tests import P, load, report
 
 
@@ -518,7 +518,7 @@ def test_a_quiet_stretch_is_kept_as_one_row():
 levels = st.lists(st.integers(0, 50), min_size=2, max_size=40)
 
 
-def reports_of(loads: list[int]) -> list[LoadReport]:
+def reports_of(loads: list[int]) -> list[WorkerNumbers]:
     """One report per second of a load that changes at every second."""
     total, started, found = 0.0, 0, []
     before = 0

@@ -1,17 +1,23 @@
 """Records: one kind each, frozen, and the same after JSON."""
 
+import importlib
+import pkgutil
+
 import msgspec
 import pytest
 
+import controlplane.model
 from controlplane.model.artifacts import Artifact, ArtifactSpec, Container, ContainerGroup
 from controlplane.model.kinds import Kind, Record
 from controlplane.model.people import Token, User
-from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.model.reports import LoadReport, ProtonLoad, ProtonNumbers, WorkerNumbers
 from controlplane.model.states import AccessRole, Importance
 from controlplane.model.workloads import Autoscaling, GroupRuntime, Runtime, ScalingPolicy, Workload
 
 
 def record_classes() -> list[type[Record]]:
+    for module in pkgutil.iter_modules(controlplane.model.__path__, "controlplane.model."):
+        importlib.import_module(module.name)
     return Record.__subclasses__()
 
 
@@ -66,6 +72,31 @@ def test_a_load_report_is_the_same_after_json_though_zeros_are_left_out():
     body = msgspec.json.encode(report)
     assert b"queued" not in body
     assert msgspec.json.decode(body, type=LoadReport) == report
+
+
+def test_the_numbers_of_a_report_are_what_decisions_need_and_little_more():
+    load = ProtonLoad(
+        workload_id="w",
+        started=9,
+        finished={"2xx": 3, "refused": 2},
+        in_flight=3,
+        queued=1,
+        load_seconds=0.1,
+        queued_seconds=0.2,
+        response_time={n: 7 for n in range(40)},
+        starts_by_minute={10**6 + n: 60 for n in range(60)},
+    )
+    report = LoadReport(worker_id="w1", sent_at=1.0, clock_s=2.0, revision=3, protons={"p": load})
+    numbers = report.numbers()
+    assert numbers == WorkerNumbers(
+        worker_id="w1",
+        clock_s=2.0,
+        revision=3,
+        protons={"p": ProtonNumbers(9, 3, 1, 0.1, 0.2, refused=2)},
+    )
+    body = msgspec.json.encode(numbers)
+    assert msgspec.json.decode(body, type=WorkerNumbers) == numbers
+    assert len(body) < len(msgspec.json.encode(report)) / 10
 
 
 def test_the_primary_container_is_found_in_any_group():
