@@ -40,9 +40,10 @@ slow: $(STAMP) ## the slow set: long soaks, chaos, thousands of generated inputs
 INTERPRETED := tests/unit/gateway/net/test_downstream_mutants.py \
 	tests/integration/gateway/test_split_positions.py
 
-native: build ## the gateway's tests once more, over the compiled hot path
+native: build ## tests of gateway and autoscaler once more, over their compiled hot paths
 	TIDEGATE_GATEWAY_NATIVE=required $(PYTEST) tests/unit/gateway tests/integration/gateway \
 		$(addprefix --ignore=,$(INTERPRETED)) -n 2 --dist loadfile $(ARGS)
+	TIDEGATE_AUTOSCALER_NATIVE=required $(PYTEST) tests/unit/autoscaler -n 2 --dist loadfile $(ARGS)
 
 build: $(STAMP) ## compile the hot paths of gateway and autoscaler, after sources have changed
 	@$(PY) -m gateway.build

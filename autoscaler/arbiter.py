@@ -12,22 +12,22 @@ All this is synchronous: a wake-up is asked, settled and planned in one go.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
 from autoscaler.core.capacity_books import Books
-from autoscaler.core.capacity_claims import Claim, Holding, Stay, Terms
+from autoscaler.core.capacity_claims import Choice, Claim, Holding, Outcome, Stay, Terms
 from autoscaler.core.capacity_room import Spot
-from autoscaler.core.capacity_words import cut, grant_of
+from autoscaler.core.capacity_words import chosen_because, cut, grant_of
 from autoscaler.core.observation import Scaling
 from autoscaler.inventory import Inventory
-from autoscaler.reconcilers.base import Placement
+from autoscaler.reconcilers.base import Opening, Placement
 from controlplane.model.bundles import ReplicaNeeds
 from controlplane.model.decisions import Decision
 from controlplane.model.sections import AutoscalerSettings
-from controlplane.model.sizing import replica_needs
+from controlplane.model.sizing import Candidate, replica_candidates
 from controlplane.model.states import ALIVE, ReplicaPhase
 from controlplane.model.workloads import ContainerResources, GroupRuntime, Proton, Replica
 
@@ -66,8 +66,8 @@ class Arbiter:
         self._cpu_memory = settings.arbitrate_cpu_memory
         terms = Terms(min_run_s=settings.preemption_min_run_s, return_s=settings.preemption_pause_s)
         self._books = Books(inventory.nodes(), terms)
-        self._needs: dict[str, ReplicaNeeds | None] = {}
-        """Of one replica, as far as it is arbitrated, by proton; None: nothing is."""
+        self._asked: dict[str, tuple[Candidate, ...]] = {}
+        """What a replica may be, as far as that is arbitrated, by proton; empty: nothing is."""
         self._since: dict[str, dict[str, float]] = {}
         """When replicas got their places, by proton and replica."""
 
@@ -78,7 +78,7 @@ class Arbiter:
         """
         if inventory.has_gpus and not self._gpus:
             self._gpus = True
-            self._needs.clear()
+            self._asked.clear()
         self._books.renew(inventory.nodes())
 
     def ask(
@@ -95,21 +95,18 @@ class Arbiter:
         Returns:
             Whether it is arbitrated: then it waits for `settle`.
         """
-        needs = self._needs_of(proton)
-        if needs is None:
+        claim = self._claim(proton)
+        if claim is None:
             return False
         known = self._books.claims.get(proton.id)
-        if known is not None and known.needs != needs:
+        if known is not None and known.candidates != claim.candidates:
             self._books.drop(proton.id)
         self._books.put(
-            Claim(
-                id=proton.id,
-                workload_id=proton.workload_id,
-                importance=proton.importance,
-                needs=needs,
+            msgspec.structs.replace(
+                claim,
                 wanted=decision.replicas,
                 floor=min(scaling.min_replicas, decision.replicas),
-                holdings=self._holdings(proton.id, needs, replicas, decision.at, now_s),
+                holdings=self._holdings(claim, replicas, decision.at, now_s),
             )
         )
         return True
@@ -123,20 +120,11 @@ class Arbiter:
             at: Epoch seconds.
             now_s: Monotonic clock.
         """
-        needs = self._needs_of(proton)
-        if needs is not None:
-            holdings = self._holdings(proton.id, needs, replicas, at, now_s)
+        claim = self._claim(proton)
+        if claim is not None:
+            holdings = self._holdings(claim, replicas, at, now_s)
             staying = sum(holding.stay is Stay.STAYING for holding in holdings)
-            self._books.put(
-                Claim(
-                    id=proton.id,
-                    workload_id=proton.workload_id,
-                    importance=proton.importance,
-                    needs=needs,
-                    wanted=staying,
-                    holdings=holdings,
-                )
-            )
+            self._books.put(msgspec.structs.replace(claim, wanted=staying, holdings=holdings))
 
     def leave(
         self, proton_id: str, replicas: Sequence[Replica], *, at: float, now_s: float
@@ -144,15 +132,15 @@ class Arbiter:
         """A proton is gone; it keeps its places as long as it has replicas."""
         claim = self._books.claims.get(proton_id)
         if claim is None:
-            self._needs.pop(proton_id, None)
+            self._asked.pop(proton_id, None)
             return
         if replicas:
-            holdings = self._holdings(proton_id, claim.needs, replicas, at, now_s)
+            holdings = self._holdings(claim, replicas, at, now_s)
             self._books.put(msgspec.structs.replace(claim, wanted=0, floor=0, holdings=holdings))
         else:
             self._books.drop(proton_id)
             self._since.pop(proton_id, None)
-            self._needs.pop(proton_id, None)
+            self._asked.pop(proton_id, None)
 
     def settle(self, *, now_s: float) -> set[str]:
         """Share out what there is; returns the protons whose grants have changed."""
@@ -172,7 +160,7 @@ class Arbiter:
             epoch=lambda at_s: decision.at - now_s + at_s,
         )
         placement = Placement(
-            gpus=claim.needs.gpus, spots=outcome.spots, victims=frozenset(outcome.victims)
+            openings=self._openings(claim, outcome), victims=frozenset(outcome.victims)
         )
         return Verdict(
             decision=cut(decision, grant),
@@ -180,29 +168,61 @@ class Arbiter:
             placement=placement,
         )
 
-    def _needs_of(self, proton: Proton) -> ReplicaNeeds | None:
-        if proton.id not in self._needs:
-            asked = replica_needs(_stated(proton))
-            if not self._gpus:
-                asked = msgspec.structs.replace(asked, gpus=0, gpu_memory_bytes=None, gpu_type=None)
-            if not self._cpu_memory:
-                asked = msgspec.structs.replace(asked, cpu=0.0, memory_bytes=0)
-            self._needs[proton.id] = None if asked == NOTHING else asked
-        return self._needs[proton.id]
+    def _openings(self, claim: Claim, outcome: Outcome) -> tuple[Opening, ...]:
+        """The room for new replicas, with what each of them gets."""
+        asked = self._asked.get(claim.id, ())
+        bundles = {one.bundle.id: one.bundle for one in asked if one.bundle is not None}
+        choices = outcome.choices or (Choice(candidate=0),) * len(outcome.spots)
+        return tuple(
+            Opening(
+                spot=spot,
+                gpus=claim.candidates[choice.candidate].gpus,
+                bundle=bundles.get(claim.bundles[choice.candidate]) if claim.bundles else None,
+                reason=chosen_because(choice, claim.bundles),
+            )
+            for spot, choice in zip(outcome.spots, choices, strict=True)
+        )
+
+    def _claim(self, proton: Proton) -> Claim | None:
+        """A proton's claim for nothing so far; None: nothing of what it needs is arbitrated."""
+        asked = self._asked_of(proton)
+        if not asked:
+            return None
+        return Claim(
+            id=proton.id,
+            workload_id=proton.workload_id,
+            importance=proton.importance,
+            needs=asked[0].needs,
+            others=tuple(one.needs for one in asked[1:]),
+            bundles=tuple(one.bundle.id for one in asked if one.bundle is not None),
+            wanted=0,
+        )
+
+    def _asked_of(self, proton: Proton) -> tuple[Candidate, ...]:
+        if proton.id not in self._asked:
+            candidates = replica_candidates(_stated(proton))
+            asked = tuple(replace(one, needs=self._arbitrated(one.needs)) for one in candidates)
+            # Who would get its first choice whatever happens is not held up either.
+            self._asked[proton.id] = () if asked[0].needs == NOTHING else asked
+        return self._asked[proton.id]
+
+    def _arbitrated(self, needs: ReplicaNeeds) -> ReplicaNeeds:
+        """Needs without what is not shared out here."""
+        if not self._gpus:
+            needs = msgspec.structs.replace(needs, gpus=0, gpu_memory_bytes=None, gpu_type=None)
+        if not self._cpu_memory:
+            needs = msgspec.structs.replace(needs, cpu=0.0, memory_bytes=0)
+        return needs
 
     def _holdings(
-        self,
-        proton_id: str,
-        needs: ReplicaNeeds,
-        replicas: Sequence[Replica],
-        at: float,
-        now_s: float,
+        self, claim: Claim, replicas: Sequence[Replica], at: float, now_s: float
     ) -> tuple[Holding, ...]:
-        before = self._since.get(proton_id, {})
+        before = self._since.get(claim.id, {})
         since: dict[str, float] = {}
         holdings = []
         for replica in replicas:
-            if not _placed(replica, needs):
+            candidate = _candidate(replica, claim)
+            if not _placed(replica, claim.candidates[candidate]):
                 continue
             since_s = before.get(replica.id)
             if since_s is None:
@@ -214,9 +234,10 @@ class Arbiter:
                     spot=Spot(replica.node, replica.gpu_type),
                     since_s=since_s,
                     stay=_STAY.get(replica.phase, Stay.STAYING),
+                    candidate=candidate,
                 )
             )
-        self._since[proton_id] = since
+        self._since[claim.id] = since
         return tuple(holdings)
 
 
@@ -232,6 +253,11 @@ def _stated(proton: Proton) -> GroupRuntime:
         if container.resources is not None
     )
     return msgspec.structs.replace(group, containers=stated)
+
+
+def _candidate(replica: Replica, claim: Claim) -> int:
+    """Which one a replica has; the first, where nothing was ever chosen for it."""
+    return claim.bundles.index(replica.bundle) if replica.bundle in claim.bundles else 0
 
 
 def _placed(replica: Replica, needs: ReplicaNeeds) -> bool:

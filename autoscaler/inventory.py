@@ -25,7 +25,7 @@ import asyncio
 import importlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,38 +176,58 @@ def read_inventory(path: Path) -> Inventory:
     return Inventory(machines=machines)
 
 
-async def changes_of(
-    known: Inventory, find: Callable[[], Inventory], *, every_s: float = LOOK_EVERY_S
-) -> AsyncIterator[Inventory]:
-    """Look again from time to time; yields what is another inventory than the last one, for ever.
+async def follow(
+    known: Inventory,
+    find: Callable[[], Inventory] | None,
+    use: Callable[[Inventory], Awaitable[None]],
+    *,
+    failed: Callable[[], None],
+    every_s: float = LOOK_EVERY_S,
+) -> None:
+    """Have an inventory used, and look again from time to time for another one, for ever.
 
     What is gone counts as gone when it is at two looks in a row: drivers falter, and files are
-    written in two steps. A file that cannot be used changes nothing, and is told of once.
+    written in two steps. A file that cannot be used changes nothing. Whatever else goes wrong, in
+    looking or in using, is counted and tried again at the next look. Each cause is told of once,
+    until a look goes well.
 
     Args:
-        known: What was found last.
-        find: Looks; in a thread.
+        known: What was found last; it is used first.
+        find: Looks; in a thread. None: it never changes, so this ends when it has been used.
+        use: Takes an inventory.
+        failed: Called for each unforeseen fault.
         every_s: Between two looks.
     """
     missed: Inventory | None = None
-    told = ""
+    first, due, told = True, True, ""
     while True:
-        await asyncio.sleep(every_s)
         try:
-            found = await asyncio.to_thread(find)
+            if find is not None and not first:
+                found = await asyncio.to_thread(find)
+                if found == known or (found.lacks(known) and found != missed):
+                    missed = found
+                else:
+                    known, missed, due = found, None, True
+                    gpus = sum(len(machine.gpus) for machine in found.machines)
+                    extra = {"nodes": len(found.machines), "gpus": gpus}
+                    _log.warning("other machines or GPUs", extra=extra)
+            first = False
+            if due:
+                await use(known)
+                due = False
+            told = ""
         except InventoryError as exc:
             if str(exc) != told:
                 told = str(exc)
                 _log.warning("the inventory stays as it is", extra={"error": told})
-            continue
-        told = ""
-        if found == known or (found.lacks(known) and found != missed):
-            missed = found
-            continue
-        known, missed = found, None
-        gpus = sum(len(machine.gpus) for machine in found.machines)
-        _log.warning("other machines or GPUs", extra={"nodes": len(found.machines), "gpus": gpus})
-        yield found
+        except Exception as exc:  # noqa: BLE001 - a task's root: logged, tried again
+            failed()
+            if repr(exc) != told:
+                told = repr(exc)
+                _log.exception("the inventory is not followed; tried again at the next look")
+        if find is None and not due:
+            return
+        await asyncio.sleep(every_s)
 
 
 class FoundGpus(NamedTuple):

@@ -12,8 +12,9 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Final, TypeVar
 
+from autoscaler.admin import AdminServer
 from autoscaler.errors import LeadershipLostError
-from autoscaler.inventory import LOOK_EVERY_S, NO_MACHINES, Inventory, changes_of
+from autoscaler.inventory import LOOK_EVERY_S, NO_MACHINES, Inventory, follow
 from autoscaler.leadership import Leadership
 from autoscaler.loop import DecisionLoop
 from autoscaler.news import News
@@ -21,7 +22,7 @@ from autoscaler.nodes import tell_nodes
 from autoscaler.reconcilers.base import Reconciler, ReplicaWriter, Secrets
 from autoscaler.records import StoreReplicaWriter
 from autoscaler.secrets import RECORDS, StoreSecrets
-from autoscaler.telemetry import AdminServer, Telemetry
+from autoscaler.telemetry import Telemetry
 from controlplane.model.nodes import Node
 from controlplane.model.sections import AutoscalerSettings
 from controlplane.model.workloads import Proton, Replica, Scale
@@ -195,15 +196,21 @@ class Autoscaler:
 
     async def _follow_inventory(self, loop: DecisionLoop, reconciler: Reconciler) -> None:
         """Tell of the nodes that there are, now and whenever there are others."""
-        await tell_nodes(self._leadership, self._inventory, lambda: self._mirror.all(Node))
-        if self._find_inventory is None:
-            return
-        looking = changes_of(self._inventory, self._find_inventory, every_s=self._look_every_s)
-        async for inventory in looking:
-            self._inventory = inventory
-            reconciler.renew(inventory)
-            loop.renew(inventory)
+
+        async def use(inventory: Inventory) -> None:
+            if inventory is not self._inventory:
+                reconciler.renew(inventory)
+                loop.renew(inventory)
+                self._inventory = inventory  # only now: what has failed is done again
             await tell_nodes(self._leadership, inventory, lambda: self._mirror.all(Node))
+
+        await follow(
+            self._inventory,
+            self._find_inventory,
+            use,
+            failed=self._telemetry.inventory_faults.inc,
+            every_s=self._look_every_s,
+        )
 
     async def _until_over(self, keeper: asyncio.Task[None], deciding: asyncio.Task[None]) -> None:
         stopping = asyncio.create_task(self._stopping.wait())

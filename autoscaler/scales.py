@@ -23,6 +23,7 @@ from controlplane.model.decisions import Decision, Reason
 from controlplane.model.events import EVENTS_KEPT, EventType
 from controlplane.model.grants import Refusal
 from controlplane.model.histograms import nearest_rank
+from controlplane.model.sizing import prevailing
 from controlplane.model.states import ReplicaPhase, proton_state
 from controlplane.model.workloads import Event, Proton, Replica, Scale
 from controlplane.store.client import Delete, Put
@@ -282,6 +283,7 @@ def _scale_of(finding: Finding, *, decision_id: str | None) -> Scale:
     grant = decision.grant
     interrupted = grant is not None and grant.granted == 0 and grant.gave_way_to is not None
     starts = sorted(finding.cold_starts_s)
+    sized = prevailing(proton.runtime.group().bundles, finding.replicas)
     return Scale(
         id=proton.id,
         workload_id=proton.workload_id,
@@ -301,6 +303,8 @@ def _scale_of(finding: Finding, *, decision_id: str | None) -> Scale:
         reason=decision.reason.value,
         message=_message(finding),
         log_tail=failure.log_tail if failure is not None else (),
+        bundle=sized.bundle if sized is not None else None,
+        bundle_reason=sized.bundle_reason if sized is not None else "",
         cold_start_p50_s=_quantile(starts, 0.5),
         cold_start_p90_s=_quantile(starts, 0.9),
         decision_id=decision_id,

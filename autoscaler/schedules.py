@@ -1,55 +1,19 @@
-"""When schedules begin and end: calendars, time zones and changes of the clocks.
+"""The bounds that hold by schedule now, and what is said of them, as decisions ask for them.
 
-`cronsim` reads the expressions: what falls into the hour that a change of the clocks leaves out
-begins right after it, what falls into the doubled hour begins once, as with Debian's cron.
-Durations are elapsed time. Looking at zones and calendars costs some 100 us, so the answer is kept
-until it changes. What it means for a count is `core.schedules`.
+Looking at zones and calendars (`controlplane.model.schedules`) costs some 100 us, so the answer is
+kept until it changes.
 """
 
 from collections.abc import Container
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from operator import itemgetter
-from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import msgspec
-from cronsim import CronSim, CronSimError
 
-from autoscaler.core.schedules import Scheduled, Span, bounds_at
+from autoscaler.core.schedules import Scheduled
 from controlplane.model.behavior import Schedule
-
-_AROUND: Final = timedelta(hours=3)
-"""Begins are looked for from this far off, so that no change of the clocks hides one: none is
-larger, and inside a doubled hour cronsim gives the first one's begins only."""
-
-
-def spans_of(schedule: Schedule, *, at: float) -> list[Span]:
-    """The span that began last and the next one, as far as there are any.
-
-    A schedule that cannot be read, since its zone is unknown here, has none: a decision must not
-    fail for it.
-
-    Args:
-        schedule: When, for how long.
-        at: Epoch seconds.
-    """
-    try:
-        now = datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(schedule.timezone))
-        begins = [
-            *_first(CronSim(schedule.cron, now + _AROUND, reverse=True), at, after=False),
-            *_first(CronSim(schedule.cron, now - _AROUND), at, after=True),
-        ]
-    except (CronSimError, ZoneInfoNotFoundError, ValueError, OSError, OverflowError):
-        return []
-    return [Span(begin, begin + schedule.duration_s, schedule) for begin in begins]
-
-
-def _first(found: CronSim, at: float, *, after: bool) -> list[float]:
-    for moment in found:
-        begin = moment.timestamp()
-        if (begin > at) is after:
-            return [begin]
-    return []
+from controlplane.model.schedules import Span, bounds_at, spans_of
 
 
 class Calendar:

@@ -13,10 +13,16 @@ A turn keeps the place of a replica that runs, or takes free room, or takes the 
 whose turns come later, the last in line first: those give way through the usual drain. What cannot
 be placed is refused with its reason, and smaller turns behind it may still fit (backfill).
 
+A claim may have several candidates, each with other needs: a new replica gets the first one that
+has room now, else the first whose room is still draining; only when none has any do others give
+way, for the candidate where the last ones in line suffice. What runs keeps what it has. A replica
+counts in line as the first candidate that some node could carry, whatever it got.
+
 The order is fixed before anything is placed, and a step in importance only moves a proton's own
 turns forward: so on one node, and for replicas that run on any number of nodes, more importance
-never means fewer replicas. Several nodes and needs of different sizes are a packing problem, where
-a new replica's place may depend on the order.
+never means fewer replicas, as long as candidates differ in GPU models only. Several nodes and needs
+of different sizes are a packing problem, where a new replica's place may depend on the order; and
+whoever goes first gets its first choice, of which fewer may fit.
 
 Nobody gives way before having run for `min_run_s`, be it to a floor, to the more important or to a
 fair share; who is refused because of that is looked at again when the first of them has run so
@@ -34,17 +40,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from autoscaler.core.capacity_claims import Arbitration, Claim, Held, Outcome, Past, Terms
-from autoscaler.core.capacity_party import Party
-from autoscaler.core.capacity_room import Bin, Nodes, Room, Shape
+from autoscaler.core.capacity_claims import (
+    Arbitration,
+    Claim,
+    Held,
+    Outcome,
+    Past,
+    Terms,
+    choices_of,
+)
+from autoscaler.core.capacity_party import Party, Placed
+from autoscaler.core.capacity_room import Bin, Free, Gap, Nodes, Room, Seat, Shape, first_free
 from controlplane.model.grants import Refusal
 from controlplane.model.states import IMPORTANCE_ORDER
 
 HOLDERS_NAMED: Final = 3
 """Most holders that a refusal names."""
 
-_Found = tuple[tuple[int, int], Bin, list[tuple[int, Bin]]]
-"""Cost (less is better), a bin, and the party and place of each replica that gives way there."""
+_Found = tuple[tuple[int, int], Bin, list[tuple[int, Placed]]]
+"""Cost (less is better), a bin, and each replica that gives way there with its party."""
 
 _RANK: Final = {importance: -rank for rank, importance in enumerate(IMPORTANCE_ORDER)}
 
@@ -121,18 +135,18 @@ class _Run:
         self._ends_s: list[float] = []
         """When refusals by time end."""
         self._scattered: dict[Shape, bool] = {}
-        self._holders: dict[Shape, list[tuple[int, float, str]]] = {}
+        self._holders: dict[tuple[Shape, ...], list[tuple[int, float, str]]] = {}
         for party in self._parties:
-            self._now.take_all(party.shape, party.now_places)
-            for place, _ in (*party.firm, *party.soft):
-                self._later.take(party.shape, place)
-            for place, _ in party.soft:
-                self._on[place.node].add(party.index)
+            self._now.take_all(party.now_seats)
+            for one in (*party.firm, *party.soft):
+                self._later.take(one.shape, one.place)
+            for one in party.soft:
+                self._on[one.place.node].add(party.index)
 
     def result(self) -> Arbitration:
         """Let all turns come, and tell."""
         turns = sorted(
-            (key_of(p.claim, p.past, p.shape.share, number, p.held), p.index)
+            (key_of(p.claim, p.past, p.share, number, p.held), p.index)
             for p in self._parties
             for number in range(p.turns)
         )
@@ -151,10 +165,14 @@ class _Run:
         return Arbitration(
             outcomes=outcomes,
             promised={
-                p.claim.id: (*(place for place, _ in p.kept), *p.fresh, *p.promised)
+                p.claim.id: (
+                    *(one.seat for one in p.kept),
+                    *(free.seat for free in p.fresh),
+                    *p.promised,
+                )
                 for p in self._parties
             },
-            taken={p.claim.id: tuple(p.now_places) for p in self._parties},
+            taken={p.claim.id: tuple(p.now_seats) for p in self._parties},
             again_s=min(self._ends_s, default=None),
             turns=len(line),
         )
@@ -166,7 +184,7 @@ class _Run:
             party.kept.append(party.firm.pop(0))
         elif party.soft:
             party.kept.append(party.soft.pop(0))
-            self._changes[party.kept[-1][0].node] += 1
+            self._changes[party.kept[-1].place.node] += 1
         elif not party.stuck:
             self._place(party, number, position)
 
@@ -178,50 +196,59 @@ class _Run:
                 self._ends_s.append(until_s)
                 party.refuse(Refusal.GAVE_WAY, position, until_s)
                 return
-        shape = party.shape
-        place = self._free(shape) or self._make_room(party)
-        if place is None:
+        free = first_free(party.shapes, self._later, self._now, self._full)
+        free = free or self._make_room(party)
+        if free is None:
             self._refuse(party, position)
             return
-        self._later.take(shape, place)
-        self._changes[place.node] += 1
-        if self._now.fits(shape, place):
-            self._now.take(shape, place)
-            party.fresh.append(place)
-            party.now_places.append(place)
+        seat = free.seat
+        self._later.take(seat.shape, seat.place)
+        self._changes[seat.place.node] += 1
+        if self._now.fits(seat.shape, seat.place):
+            self._now.take(seat.shape, seat.place)
+            party.fresh.append(free)
+            party.now_seats.append(seat)
         else:
-            party.promised.append(place)
+            party.promised.append(seat)
             party.refuse(Refusal.DRAINING, position)
 
-    def _free(self, shape: Shape) -> Bin | None:
-        if shape in self._full:
-            return None
-        place = self._later.best(shape, self._now)
-        if place is None:
-            self._full.add(shape)
-        return place
+    def _make_room(self, party: Party) -> Free | None:
+        """Have those who stand behind give way, where the last in line suffice.
 
-    def _make_room(self, party: Party) -> Bin | None:
-        """Have those who stand behind give way, where the last in line suffice."""
-        if party.shape in self._hopeless:
+        Of several candidates the one for which the last ones in line go.
+        """
+        chosen: tuple[int, _Found] | None = None
+        for number, shape in enumerate(party.shapes):
+            found = self._least_harm(shape)
+            if found is not None and (chosen is None or found[0] < chosen[1][0]):
+                chosen = number, found
+        if chosen is None:
+            return None
+        number, (_, place, victims) = chosen
+        for index, one in victims:
+            self._give_way(self._parties[index], one, party)
+        self._full.clear()
+        earlier = party.shapes[:number]
+        passed = tuple(Refusal.HELD if shape.bins else Refusal.NO_NODE for shape in earlier)
+        return Free(number, Seat(place, party.shapes[number]), passed)
+
+    def _least_harm(self, shape: Shape) -> _Found | None:
+        """Where room is to be made for it; None: nowhere."""
+        if shape in self._hopeless:
             return None
         found: _Found | None = None
-        known = self._known.setdefault(party.shape, {})
-        for place in party.shape.bins:
+        known = self._known.setdefault(shape, {})
+        for place in shape.bins:
             as_of, here = known.get(place, (-1, None))
             if as_of != self._changes[place.node]:
-                here = self._cheapest(party.shape, place)
+                here = self._cheapest(shape, place)
                 known[place] = (self._changes[place.node], here)
             if here is not None and (found is None or here[0] < found[0]):
                 found = here
         if found is None:
             # For good: what is free and what may give way, together, only becomes less.
-            self._hopeless.add(party.shape)
-            return None
-        for index, at in found[2]:
-            self._give_way(self._parties[index], at, party)
-        self._full.clear()
-        return found[1]
+            self._hopeless.add(shape)
+        return found
 
     def _cheapest(self, shape: Shape, place: Bin) -> _Found | None:
         """What it costs to make room in a bin; None: there is none to be made."""
@@ -232,46 +259,48 @@ class _Run:
         first = min(self._parties[index].losing(count) for index, count in lost.items())
         return (-first, len(victims)), place, victims
 
-    def _victims(self, shape: Shape, place: Bin) -> list[tuple[int, Bin]] | None:
-        """Who would give way in a bin: party and place of each replica; None: not enough."""
+    def _victims(self, shape: Shape, place: Bin) -> list[tuple[int, Placed]] | None:
+        """Who would give way in a bin: party and replica; None: not enough."""
         candidates = []
         for index in self._on[place.node]:
             party = self._parties[index]
-            mine = [at for at, _ in party.soft if at.node == place.node]
+            mine = [one for one in party.soft if one.place.node == place.node]
             candidates += [
-                (-party.losing(count), index, at) for count, at in enumerate(reversed(mine), 1)
+                (-party.losing(count), index, one) for count, one in enumerate(reversed(mine), 1)
             ]
-        room = _Gap(shape, place, self._later)
+        room = Gap(shape, place, self._later)
         victims = []
-        for _, index, at in sorted(candidates):
+        for _, index, one in sorted(candidates, key=_last_in_line):
             if room.enough():
                 break
-            if room.add(self._parties[index].shape, at, 1):
-                victims.append((index, at))
+            if room.add(one.shape, one.place, 1):
+                victims.append((index, one))
         if not room.enough():
             return None
-        for index, at in reversed(victims):  # first in line first: is it needed at all?
-            room.add(self._parties[index].shape, at, -1)
+        for index, one in reversed(victims):  # first in line first: is it needed at all?
+            room.add(one.shape, one.place, -1)
             if room.enough():
-                victims.remove((index, at))
+                victims.remove((index, one))
             else:
-                room.add(self._parties[index].shape, at, 1)
+                room.add(one.shape, one.place, 1)
         return victims
 
-    def _give_way(self, party: Party, place: Bin, to: Party) -> None:
-        for node in {at.node for at, _ in party.soft}:  # its other replicas are worth more now
+    def _give_way(self, party: Party, victim: Placed, to: Party) -> None:
+        for node in {one.place.node for one in party.soft}:  # its others are worth more now
             self._changes[node] += 1
-        number = max(n for n, (at, _) in enumerate(party.soft) if at == place)
+        # Of those that are alike the last one in line.
+        number = max(n for n, one in enumerate(party.soft) if one.seat == victim.seat)
         party.given.append(party.soft.pop(number))
         party.gave_way_to = to.claim.id
-        self._later.take(party.shape, place, -1)
-        if all(at.node != place.node for at, _ in party.soft):
-            self._on[place.node].discard(party.index)
+        self._later.take(victim.shape, victim.place, -1)
+        if all(one.place.node != victim.place.node for one in party.soft):
+            self._on[victim.place.node].discard(party.index)
 
     def _refuse(self, party: Party, position: int) -> None:
         """Say why there is no room for a turn, and until when at least."""
-        until_s = self._young_until_s(party.shape)
-        if not party.shape.bins:
+        ends = map(self._young_until_s, party.shapes)
+        until_s = min((end_s for end_s in ends if end_s is not None), default=None)
+        if not any(shape.bins for shape in party.shapes):
             party.refuse(Refusal.NO_NODE, position)
         elif until_s is None:
             party.refuse(Refusal.HELD, position)
@@ -298,12 +327,11 @@ class _Run:
             bins, nodes = set(shape.bins), {node for node, _ in shape.bins}
             ends = []
             for other in self._parties:
-                gpus = shape.gpus and other.shape.gpus
-                shares = (shape.cpu and other.shape.cpu) or (shape.memory and other.shape.memory)
                 ends += [
                     (end_s, other.index)
-                    for end_s, place in other.young
-                    if (gpus and place in bins) or (shares and place.node in nodes)
+                    for end_s, (place, its) in other.young
+                    if (shape.gpus and its.gpus and place in bins)
+                    or (_shares(shape, its) and place.node in nodes)
                 ]
             self._young[shape] = sorted(ends, reverse=True)
         young = self._young[shape]
@@ -312,17 +340,18 @@ class _Run:
         return young[-1][0] if young else None
 
     def _held_by(self, party: Party) -> tuple[Held, ...]:
-        shape = party.shape
-        if shape not in self._holders:
-            bins, found = set(shape.bins), []
+        shapes = party.shapes
+        if shapes not in self._holders:
+            bins, found = {place for shape in shapes for place in shape.bins}, []
             for other in self._parties:
-                there = [h.since_s for at, h in (*other.kept, *other.given) if at in bins]
-                new = (*other.fresh, *other.promised)
-                there += [self._now_s for at in new if at in bins]
+                had = (*other.kept, *other.given)
+                there = [one.holding.since_s for one in had if one.place in bins]
+                new = (*(free.seat for free in other.fresh), *other.promised)
+                there += [self._now_s for seat in new if seat.place in bins]
                 if there:
                     found.append((-len(there), min(there), other.claim.id))
-            self._holders[shape] = sorted(found)[: HOLDERS_NAMED + 1]
-        others = [h for h in self._holders[shape] if h[2] != party.claim.id][:HOLDERS_NAMED]
+            self._holders[shapes] = sorted(found)[: HOLDERS_NAMED + 1]
+        others = [h for h in self._holders[shapes] if h[2] != party.claim.id][:HOLDERS_NAMED]
         return tuple(
             Held(claim_id=claim_id, replicas=-count, since_s=since_s)
             for count, since_s, claim_id in others
@@ -335,11 +364,12 @@ class _Run:
         refused_s = past.refused_s if past.refused_s is not None else self._now_s
         gave_way_to = party.gave_way_to if lost else past.gave_way_to
         refusal = party.refusal
-        if refusal is Refusal.HELD and self._is_scattered(party.shape):
+        if refusal is Refusal.HELD and any(map(self._is_scattered, party.shapes)):
             refusal = Refusal.SCATTERED
         return Outcome(
             granted=len(party.kept) + len(party.fresh),
-            spots=tuple(map(self._nodes.spot, party.fresh)),
+            spots=tuple(self._nodes.spot(free.seat.place) for free in party.fresh),
+            choices=choices_of(party.claim, party.fresh),
             victims=party.victims(),
             refusal=refusal,
             position=position,
@@ -354,31 +384,10 @@ class _Run:
         )
 
 
-class _Gap:
-    """What a replica still lacks in a bin when others give way."""
+def _last_in_line(victim: tuple[int, int, Placed]) -> int:
+    return victim[0]  # no two are at the same position
 
-    __slots__ = ("cpu", "gpus", "memory", "model")
 
-    def __init__(self, shape: Shape, place: Bin, room: Room) -> None:
-        node, self.model = place
-        self.cpu = shape.cpu - room.cpu[node] if shape.cpu else 0
-        self.memory = shape.memory - room.memory[node] if shape.memory else 0
-        self.gpus = shape.gpus - room.gpus[node][self.model] if shape.gpus else 0
-
-    def enough(self) -> bool:
-        """Whether it fits."""
-        return self.cpu <= 0 and self.memory <= 0 and self.gpus <= 0
-
-    def add(self, shape: Shape, place: Bin, times: int) -> bool:
-        """A replica of the node leaves (or not, -1); returns whether that helps."""
-        gpus = shape.gpus if place.model == self.model else 0
-        helps = (
-            (self.cpu > 0 and shape.cpu > 0)
-            or (self.memory > 0 and shape.memory > 0)
-            or (self.gpus > 0 and gpus > 0)
-        )
-        if helps or times < 0:
-            self.cpu -= shape.cpu * times
-            self.memory -= shape.memory * times
-            self.gpus -= gpus * times
-        return helps
+def _shares(one: Shape, other: Shape) -> bool:
+    """Whether both need cores, or both memory."""
+    return bool((one.cpu and other.cpu) or (one.memory and other.memory))

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from autoscaler.core.capacity import arbitrate
-from autoscaler.core.capacity_claims import Claim, Outcome, Past, Stay, Terms
-from autoscaler.core.capacity_room import Bin, Nodes, Room
+from autoscaler.core.capacity_claims import Claim, Outcome, Past, Stay, Terms, choices_of
+from autoscaler.core.capacity_room import Free, Nodes, Room, Seat, first_free
 
 _NOTHING: Final = Outcome(granted=0)
 
@@ -34,8 +34,8 @@ class Books:
         self._again_s: float | None = None
         self._renewed = False
         self._later, self._now = Room(nodes), Room(nodes)
-        self._promised: dict[str, tuple[Bin, ...]] = {}
-        self._taken: dict[str, tuple[Bin, ...]] = {}
+        self._promised: dict[str, tuple[Seat, ...]] = {}
+        self._taken: dict[str, tuple[Seat, ...]] = {}
 
     @property
     def claims(self) -> Mapping[str, Claim]:
@@ -105,24 +105,24 @@ class Books:
         return all(self._grow(claim, changed, now_s) for claim in claims)
 
     def _free(self, claim: Claim) -> None:
-        shape = self.nodes.shape(claim.needs)
-        self._later.take_all(shape, self._promised.pop(claim.id, ()), -1)
-        self._now.take_all(shape, self._taken.pop(claim.id, ()), -1)
+        self._later.take_all(self._promised.pop(claim.id, ()), -1)
+        self._now.take_all(self._taken.pop(claim.id, ()), -1)
 
     def _hold(self, claim: Claim) -> None:
-        shape = self.nodes.shape(claim.needs)
+        shapes = [self.nodes.shape(needs) for needs in claim.candidates]
         there, staying, draining = [], [], []
         for holding in claim.holdings:
             place = self.nodes.bin(holding.spot)
             if place is not None:
-                there.append(place)
+                seat = Seat(place, shapes[holding.candidate])
+                there.append(seat)
                 if holding.stay is Stay.STAYING:
-                    staying.append(place)
+                    staying.append(seat)
                 elif holding.stay is Stay.DRAINING:
-                    draining.append(place)
+                    draining.append(seat)
         kept = tuple((*staying, *draining)[: claim.wanted])
-        self._later.take_all(shape, kept)
-        self._now.take_all(shape, there)
+        self._later.take_all(kept)
+        self._now.take_all(there)
         self._promised[claim.id], self._taken[claim.id] = kept, tuple(there)
 
     def _grow(self, claim: Claim, changed: set[str], now_s: float) -> bool:
@@ -131,18 +131,25 @@ class Books:
         gave_way_s = past.gave_way_s
         if gave_way_s is not None and now_s < gave_way_s + self._terms.return_s:
             return False
-        shape, fresh = self.nodes.shape(claim.needs), []
+        shapes = [self.nodes.shape(needs) for needs in claim.candidates]
+        fresh: list[Free] = []
         for _ in range(missing):
-            place = self._later.best(shape, self._now)
-            if place is None or not self._now.fits(shape, place):
+            free = first_free(shapes, self._later, self._now, set())
+            if free is None or not self._now.fits(free.seat.shape, free.seat.place):
                 return False
-            self._later.take(shape, place)
-            self._now.take(shape, place)
-            self._promised[claim.id] += (place,)
-            self._taken[claim.id] += (place,)
-            fresh.append(self.nodes.spot(place))
+            self._later.take_all((free.seat,))
+            self._now.take_all((free.seat,))
+            self._promised[claim.id] += (free.seat,)
+            self._taken[claim.id] += (free.seat,)
+            fresh.append(free)
         past = Past(gave_way_s=past.gave_way_s)
-        self._note(claim.id, Outcome(granted=claim.wanted, spots=tuple(fresh), past=past), changed)
+        outcome = Outcome(
+            granted=claim.wanted,
+            spots=tuple(self.nodes.spot(free.seat.place) for free in fresh),
+            choices=choices_of(claim, fresh),
+            past=past,
+        )
+        self._note(claim.id, outcome, changed)
         return True
 
     def _arbitrate(self, changed: set[str], now_s: float) -> None:
@@ -155,9 +162,8 @@ class Books:
         self._promised, self._taken = dict(found.promised), dict(found.taken)
         self._refused.clear()
         for claim_id, outcome in found.outcomes.items():
-            shape = self.nodes.shape(self._claims[claim_id].needs)
-            self._later.take_all(shape, self._promised[claim_id])
-            self._now.take_all(shape, self._taken[claim_id])
+            self._later.take_all(self._promised[claim_id])
+            self._now.take_all(self._taken[claim_id])
             if outcome.refusal is not None:
                 self._refused.add(claim_id)
             self._note(claim_id, outcome, changed)

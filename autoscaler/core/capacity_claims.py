@@ -1,11 +1,11 @@
 """What capacity arbitration is made from, and what comes of it; see `autoscaler.core.capacity`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 import msgspec
 
-from autoscaler.core.capacity_room import Bin, Spot
+from autoscaler.core.capacity_room import Free, Seat, Spot
 from controlplane.model.bundles import ReplicaNeeds
 from controlplane.model.grants import Refusal
 from controlplane.model.states import Importance
@@ -28,6 +28,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     since_s: float
     """When it got its place."""
     stay: Stay = Stay.STAYING
+    candidate: int = 0
+    """Which of its claim's candidates it has."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -38,9 +40,18 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     importance: Importance
     needs: ReplicaNeeds
     """Of one replica; what is not arbitrated is zero."""
+    others: tuple[ReplicaNeeds, ...] = ()
+    """What it takes instead, in this order, where none of the earlier ones has room."""
+    bundles: tuple[str, ...] = ()
+    """What the candidates are called: `needs`, then `others`. Empty: they have no names."""
     wanted: int
     floor: int = 0
     holdings: tuple[Holding, ...] = ()
+
+    @property
+    def candidates(self) -> tuple[ReplicaNeeds, ...]:
+        """What a replica may need, the first choice first."""
+        return (self.needs, *self.others)
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -68,12 +79,23 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     since_s: float
 
 
+class Choice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which of several candidates a new replica gets."""
+
+    candidate: int
+    """From 0."""
+    passed: tuple[Refusal, ...] = ()
+    """Why not each of the earlier ones."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one proton gets."""
 
     granted: int
     spots: tuple[Spot, ...] = ()
     """Where its new replicas have room, one entry for each."""
+    choices: tuple[Choice, ...] = ()
+    """Of each spot, where the claim has several candidates."""
     victims: tuple[str, ...] = ()
     """Replicas that must go because of where they are; they do not count as granted. Empty where
     it does not matter which ones go."""
@@ -88,14 +110,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     past: Past = Past()
 
 
+def choices_of(claim: Claim, fresh: Sequence[Free]) -> tuple[Choice, ...]:
+    """Which candidates the room is for; empty where there is nothing to choose from."""
+    if not claim.others:
+        return ()
+    return tuple(Choice(candidate=free.candidate, passed=free.passed) for free in fresh)
+
+
 class Arbitration(msgspec.Struct, frozen=True, kw_only=True):
     """What everybody gets."""
 
     outcomes: Mapping[str, Outcome]
     """By claim id."""
-    promised: Mapping[str, tuple[Bin, ...]]
+    promised: Mapping[str, tuple[Seat, ...]]
     """Places that are theirs once all that gives way has gone."""
-    taken: Mapping[str, tuple[Bin, ...]]
+    taken: Mapping[str, tuple[Seat, ...]]
     """Places that they have now or may take now; what gives way has them until it has gone."""
     again_s: float | None
     """When time alone may change the outcome; None: never."""

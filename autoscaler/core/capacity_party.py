@@ -1,19 +1,32 @@
 """One claim during an arbitration. See `autoscaler.core.capacity`."""
 
+from typing import NamedTuple
+
 from autoscaler.core.capacity_claims import Claim, Holding, Past, Stay
-from autoscaler.core.capacity_room import Bin, Nodes, Shape
+from autoscaler.core.capacity_room import Bin, Free, Nodes, Seat, Shape
 from controlplane.model.grants import Refusal
 
-Placed = tuple[Bin, Holding]
+
+class Placed(NamedTuple):
+    """A replica that has a seat."""
+
+    place: Bin
+    shape: Shape
+    holding: Holding
+
+    @property
+    def seat(self) -> Seat:
+        """Where it is and what it takes."""
+        return Seat(self.place, self.shape)
 
 
 class Party:
     """One claim during an arbitration."""
 
     __slots__ = (
-        *("claim", "firm", "fresh", "gave_way_to", "given", "index", "kept", "now_places"),
-        *("number", "past", "positions", "promised", "refusal", "refused_at", "shape", "soft"),
-        *("stuck", "until_s", "young"),
+        *("claim", "firm", "fresh", "gave_way_to", "given", "index", "kept", "now_seats"),
+        *("number", "past", "positions", "promised", "refusal", "refused_at", "shapes", "share"),
+        *("soft", "stuck", "until_s", "young"),
     )
 
     def __init__(
@@ -39,8 +52,15 @@ class Party:
         self.index = index
         self.claim = claim
         self.past = past
-        self.shape: Shape = nodes.shape(claim.needs)
-        self.now_places: list[Bin] = []
+        self.shapes: tuple[Shape, ...] = tuple(map(nodes.shape, claim.candidates))
+        """Its candidates."""
+        # Of one candidate whatever its replicas have: who was moved on must not by that fall back
+        # behind others in line, or come before them, and so lose its new place, or take back the
+        # old one. The first that some node could carry.
+        possible = (shape.share for shape in self.shapes if shape.bins)
+        self.share = next(possible, self.shapes[0].share)
+        """What one replica counts as in line."""
+        self.now_seats: list[Seat] = []
         """Places of its replicas that are alive, and of new ones that may start now."""
         self.firm: list[Placed] = []
         """Replicas that keep their place whatever happens: they have not run long enough."""
@@ -50,9 +70,9 @@ class Party:
         """Replicas whose turn has come: they stay."""
         self.given: list[Placed] = []
         """Replicas that give way."""
-        self.fresh: list[Bin] = []
+        self.fresh: list[Free] = []
         """Places for new replicas that are free now."""
-        self.promised: list[Bin] = []
+        self.promised: list[Seat] = []
         """Places for new replicas where others still have to leave."""
         self.positions: list[int] = []
         """Position in the whole line of each of its turns."""
@@ -65,15 +85,18 @@ class Party:
         """No further replica has any chance."""
         self.gave_way_to: str | None = None
         self._enter(nodes, min_run_s, now_s)
-        self.young = tuple((holding.since_s + min_run_s, place) for place, holding in self.firm)
+        self.young = tuple((one.holding.since_s + min_run_s, one.seat) for one in self.firm)
         """When each of its replicas that are firm now is so no more, and where it is."""
 
     @property
     def turns(self) -> int:
         """How many of its replicas stand in line: all it wants, or one more than it could get."""
-        most = self.shape.most
-        wanted = self.claim.wanted
-        return wanted if most is None else min(wanted, self.held + most + 1)
+        most = 0
+        for shape in self.shapes:
+            if shape.most is None:
+                return self.claim.wanted
+            most += shape.most
+        return min(self.claim.wanted, self.held + most + 1)
 
     @property
     def held(self) -> int:
@@ -94,10 +117,11 @@ class Party:
         """The replicas that give way, where it matters which."""
         if not self.given:
             return ()
-        places = {place for place, _ in (*self.given, *self.kept)}
-        if len(places.union(self.fresh, self.promised)) == 1:
+        places = {one.place for one in (*self.given, *self.kept)}
+        new = (*(free.seat for free in self.fresh), *self.promised)
+        if len(places.union(seat.place for seat in new)) == 1:
             return ()
-        return tuple(holding.replica_id for _, holding in self.given)
+        return tuple(one.holding.replica_id for one in self.given)
 
     def _enter(self, nodes: Nodes, min_run_s: float, now_s: float) -> None:
         staying: list[Placed] = []
@@ -106,14 +130,16 @@ class Party:
             place = nodes.bin(holding.spot)
             if place is None:
                 continue
-            self.now_places.append(place)
+            placed = Placed(place, self.shapes[holding.candidate], holding)
+            self.now_seats.append(placed.seat)
             if holding.stay is Stay.STAYING:
-                staying.append((place, holding))
+                staying.append(placed)
             elif holding.stay is Stay.DRAINING:
-                draining.append((place, holding))
-        for place, holding in (*staying, *draining)[: self.claim.wanted]:
-            firm = holding.since_s + min_run_s > now_s and holding.stay is Stay.STAYING
-            (self.firm if firm else self.soft).append((place, holding))
+                draining.append(placed)
+        for placed in (*staying, *draining)[: self.claim.wanted]:
+            firm = placed.holding.since_s + min_run_s > now_s
+            firm = firm and placed.holding.stay is Stay.STAYING
+            (self.firm if firm else self.soft).append(placed)
 
 
 def _age(holding: Holding) -> tuple[float, str]:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from controlplane.model.bundles import ReplicaNeeds, gpu_memory_fits, gpu_type_fits
+from controlplane.model.grants import Refusal
 
 NO_GPU: Final = -1
 
@@ -65,6 +66,13 @@ class Shape(msgspec.Struct, frozen=True, gc=False, eq=False):
     """The largest part of any resource of all nodes together that one replica takes, 0 to 1."""
     most: int | None
     """More than so many never run on empty nodes; None: it takes nothing, there is no end."""
+
+
+class Seat(NamedTuple):
+    """A replica's place, and what it takes there."""
+
+    place: Bin
+    shape: Shape
 
 
 class Nodes:
@@ -158,9 +166,9 @@ class Room:
         if model != NO_GPU:
             self.gpus[node][model] -= shape.gpus * times
 
-    def take_all(self, shape: Shape, places: Iterable[Bin], times: int = 1) -> None:
+    def take_all(self, seats: Iterable[Seat], times: int = 1) -> None:
         """`take` for several."""
-        for place in places:
+        for place, shape in seats:
             self.take(shape, place, times)
 
     def best(self, shape: Shape, now: "Room") -> Bin | None:
@@ -179,6 +187,72 @@ class Room:
                 if least is None or left < least:
                     found, least = place, left
         return found
+
+
+class Gap:
+    """What a replica still lacks in a bin when others give way."""
+
+    __slots__ = ("cpu", "gpus", "memory", "model")
+
+    def __init__(self, shape: Shape, place: Bin, room: Room) -> None:
+        """Of a replica that is to have a place, with what is free there."""
+        node, self.model = place
+        self.cpu = shape.cpu - room.cpu[node] if shape.cpu else 0
+        self.memory = shape.memory - room.memory[node] if shape.memory else 0
+        self.gpus = shape.gpus - room.gpus[node][self.model] if shape.gpus else 0
+
+    def enough(self) -> bool:
+        """Whether it fits."""
+        return self.cpu <= 0 and self.memory <= 0 and self.gpus <= 0
+
+    def add(self, shape: Shape, place: Bin, times: int) -> bool:
+        """A replica of the node leaves (or not, -1); returns whether that helps."""
+        gpus = shape.gpus if place.model == self.model else 0
+        helps = (
+            (self.cpu > 0 and shape.cpu > 0)
+            or (self.memory > 0 and shape.memory > 0)
+            or (self.gpus > 0 and gpus > 0)
+        )
+        if helps or times < 0:
+            self.cpu -= shape.cpu * times
+            self.memory -= shape.memory * times
+            self.gpus -= gpus * times
+        return helps
+
+
+class Free(NamedTuple):
+    """Room for a replica that has several candidates."""
+
+    candidate: int
+    """Which one has room, from 0."""
+    seat: Seat
+    passed: tuple[Refusal, ...]
+    """Why not each of the earlier ones."""
+
+
+def first_free(shapes: Sequence[Shape], later: Room, now: Room, full: set[Shape]) -> Free | None:
+    """The first candidate that has room now; else the first that will have when others have gone.
+
+    Args:
+        shapes: The candidates, in order.
+        later: What is free once all who give way have gone.
+        now: What is free at this moment.
+        full: Shapes that have no room in `later`; those that are found to have none are added.
+    """
+    passed: tuple[Refusal, ...] = ()
+    soon: Free | None = None
+    for number, shape in enumerate(shapes):
+        place = None if shape in full else later.best(shape, now)
+        if place is None:
+            full.add(shape)
+            passed += (Refusal.HELD if shape.bins else Refusal.NO_NODE,)
+            continue
+        found = Free(number, Seat(place, shape), passed)
+        if now.fits(shape, place):
+            return found
+        soon = soon or found
+        passed += (Refusal.DRAINING,)
+    return soon
 
 
 def _fits(needs: ReplicaNeeds, model: GpuModel) -> bool:

@@ -1,11 +1,11 @@
 """Outcomes of capacity arbitration as records, and what they do to a decision."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from autoscaler.core.capacity_claims import Claim, Outcome
+from autoscaler.core.capacity_claims import Choice, Claim, Outcome
 from controlplane.model.bundles import ReplicaNeeds
 from controlplane.model.decisions import Decision, Reason, Step
 from controlplane.model.grants import Grant, Holder, Refusal
@@ -18,6 +18,12 @@ _WHY: Final[Mapping[Refusal, str]] = {
     Refusal.MIN_RUN: "replicas behind it in line have it, but not for long enough to give way",
     Refusal.GAVE_WAY: "it gave way a moment ago and pauses before it grows again",
     Refusal.UNSETTLED: "what there is has not been shared out since it asked",
+}
+
+_PASSED: Final[Mapping[Refusal, str]] = {
+    Refusal.HELD: "others have all of it",
+    Refusal.NO_NODE: "no node has as much",
+    Refusal.DRAINING: "what has it is still leaving",
 }
 
 
@@ -80,10 +86,8 @@ def grant_of(
         for held in outcome.held_by
         if held.claim_id in claims
     )
-    note = (
-        f"{outcome.granted} of {decision.replicas} have room for {needed(claim.needs)} each: "
-        f"{_WHY[refusal]}"
-    )
+    sizes = " or ".join(dict.fromkeys(map(needed, claim.candidates)))
+    note = f"{outcome.granted} of {decision.replicas} have room for {sizes} each: {_WHY[refusal]}"
     if outcome.position:
         note += f"; {outcome.position}. of {outcome.line} in line as {claim.importance}"
     if holders and refusal is not Refusal.NO_NODE:
@@ -114,6 +118,17 @@ def needed(needs: ReplicaNeeds) -> str:
     if needs.memory_bytes:
         parts.append(f"{needs.memory_bytes / 2**20:g} MiB")
     return ", ".join(parts) or "nothing"
+
+
+def chosen_because(choice: Choice, bundles: Sequence[str]) -> str:
+    """Why a replica has none of the earlier candidates; empty: it has the first.
+
+    Args:
+        choice: Which one it has.
+        bundles: What the candidates are called.
+    """
+    passed = zip(bundles, choice.passed, strict=False)
+    return "; ".join(f"{bundle}: {_PASSED[refusal]}" for bundle, refusal in passed)
 
 
 def _holder(holder: Holder) -> str:

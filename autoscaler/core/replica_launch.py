@@ -1,11 +1,12 @@
 """What to start for a proton: command, environment and limits, composed without any I/O."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from controlplane.model.artifacts import Container, Resources
-from controlplane.model.sizing import container_resources
+from controlplane.model.bundles import Bundle
+from controlplane.model.sizing import bundle_resources, container_resources
 from controlplane.model.workloads import Proton
 
 INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -60,6 +61,11 @@ def launch_of(proton: Proton) -> Launch:
         argv=container.entrypoint,
         resources=container_resources(proton.runtime.group(), container),
     )
+
+
+def sized(launch: Launch, bundle: Bundle) -> Launch:
+    """The same at the size of a bundle."""
+    return replace(launch, resources=bundle_resources(bundle))
 
 
 def otlp_variables(

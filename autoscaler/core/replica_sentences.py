@@ -4,7 +4,7 @@ Each sentence stands in `Replica.message` as soon as it is true, not only when a
 """
 
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -188,6 +188,25 @@ def no_free_port(first: int, last: int) -> str:
 def no_place() -> str:
     """What the replica was granted is not free yet."""
     return "Waits for its GPU: another replica that had it is still ending."
+
+
+def gpu_gone(lost: Sequence[str], gpu_type: str | None, node: str, *, moves: bool) -> str:
+    """A running replica's GPUs are not in the inventory any more.
+
+    Args:
+        lost: Their ids.
+        gpu_type: What the node calls them.
+        node: Where they were.
+        moves: Whether others are its own from now on.
+    """
+    many = len(lost) > 1
+    gone = f"GPU{'s' * many} {', '.join(lost)} ({gpu_type}) {'are' if many else 'is'} gone"
+    if moves:
+        return f"{gone} from node {node}: it restarts on {'others' if many else 'another one'}."
+    return (
+        f"{gone} from node {node}, and there is no other free one of that model: it stays as it is "
+        "until there is."
+    )
 
 
 def next_start(why: str, *, failed_starts: int, crash_limit: int, wait_s: float | None) -> str:

@@ -23,6 +23,7 @@ from typing import Protocol
 from autoscaler.core.capacity_room import Spot
 from autoscaler.inventory import Inventory
 from controlplane.model.artifacts import Container
+from controlplane.model.bundles import Bundle
 from controlplane.model.reports import OpenStreams
 from controlplane.model.workloads import Proton, Replica
 
@@ -41,12 +42,23 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Room for one new replica."""
+
+    spot: Spot
+    gpus: int = 0
+    """Whole GPUs that it gets for itself."""
+    bundle: Bundle | None = None
+    """Its size; None: as its proton states."""
+    reason: str = ""
+    """Why it is no earlier candidate; empty: it is the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """Where a proton's replicas may be, as capacity arbitration has it."""
 
-    gpus: int = 0
-    """Whole GPUs that each replica gets for itself."""
-    spots: tuple[Spot, ...] = ()
+    openings: tuple[Opening, ...] = ()
     """Where there is room for new replicas, one entry for each that may start."""
     victims: frozenset[str] = frozenset()
     """Replicas that must leave whatever the count is; they do not count."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from autoscaler.core.capacity_room import Spot
 from autoscaler.inventory import Inventory
+from controlplane.model.bundles import Bundle
 
 _log = logging.getLogger(__name__)
 
@@ -17,6 +18,10 @@ class Place:
     node: str
     gpu_type: str | None = None
     gpus: tuple[str, ...] = ()
+    bundle: Bundle | None = None
+    """What the replica's size is from now on; None: as it was."""
+    reason: str = ""
+    """Why it is no earlier candidate."""
 
 
 class Places:
@@ -64,6 +69,35 @@ class Places:
                 del free[:gpus]
                 self._taken[replica_id] = (spot, mine)
                 return Place(node=spot.node, gpu_type=spot.gpu_type, gpus=mine), spot
+        return None
+
+    def given(self, replica_id: str) -> Place | None:
+        """What a replica has been given; None: nothing."""
+        if replica_id not in self._taken:
+            return None
+        spot, gpus = self._taken[replica_id]
+        return Place(node=spot.node, gpu_type=spot.gpu_type, gpus=gpus)
+
+    def lost(self, spot: Spot, gpus: Sequence[str]) -> list[str]:
+        """Those of a replica's GPUs that are not there any more."""
+        there = self._there.get(spot, set())
+        return [gpu_id for gpu_id in gpus if gpu_id not in there]
+
+    def exchange(self, replica_id: str, spots: Sequence[Spot], gpus: int) -> Spot | None:
+        """Give a replica as many other GPUs of one model for those that it has.
+
+        Returns:
+            Whose they are: its own spot, or the first of the others that has so many; None: there
+            is none, and it keeps what it has.
+        """
+        mine = self._taken.get(replica_id, (None, ()))[1]
+        for spot in spots:
+            kept = [gpu_id for gpu_id in mine if gpu_id in self._there.get(spot, set())]
+            free = self._free.get(spot, [])
+            if len(kept) + len(free) >= gpus:
+                self.release(replica_id)
+                self.take(replica_id, [spot], gpus)
+                return spot
         return None
 
     def reserve(self, replica_id: str, spot: Spot, gpus: Sequence[str]) -> None:

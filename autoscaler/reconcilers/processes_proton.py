@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from autoscaler.core.capacity_room import Spot
@@ -17,12 +18,12 @@ from autoscaler.core.replica_crashes import (
     gave_up,
     start_wait_s,
 )
-from autoscaler.core.replica_launch import Launch, NothingToRunError, launch_of
+from autoscaler.core.replica_launch import Launch, NothingToRunError, launch_of, sized
 from autoscaler.core.replica_sentences import gave_up as gave_up_sentence
-from autoscaler.core.replica_sentences import next_start
+from autoscaler.core.replica_sentences import gpu_gone, next_start
 from autoscaler.core.replica_victims import Candidate, choose_returning, choose_victims
 from autoscaler.core.streams import NO_STREAMS
-from autoscaler.reconcilers.base import Failure, Placement
+from autoscaler.reconcilers.base import Failure, Opening, Placement
 from autoscaler.reconcilers.processes_context import Context
 from autoscaler.reconcilers.processes_places import Place
 from autoscaler.reconcilers.processes_replica import ReplicaRunner
@@ -66,7 +67,7 @@ class ProtonReplicas:
         self._why = ""
         self._tail: tuple[str, ...] = ()
         self._placement: Placement | None = None
-        self._spots: list[Spot] = []
+        self._openings: list[Opening] = []
         """Granted places for new replicas that nobody has taken yet."""
         self._missing = 0
         """Replicas of the aim that have not begun: they come in batches."""
@@ -87,10 +88,11 @@ class ProtonReplicas:
             return
         self._missing = 0
         self._placement = placement
-        self._spots = list(placement.spots) if placement is not None else []
+        self._openings = list(placement.openings) if placement is not None else []
         victims = placement.victims if placement is not None else frozenset()
         for replica_id in victims & self.runners.keys():
             self.runners[replica_id].leave(drain=True)
+        self._see_to_lost_gpus()
         staying = [runner for runner in self.runners.values() if not runner.leaving]
         if len(staying) > wanted:
             for replica_id in choose_victims(map(self._candidate, staying), len(staying) - wanted):
@@ -103,7 +105,7 @@ class ProtonReplicas:
         self._missing = missing
         if self._next_batch is None:
             self._start_batch(self._launch)
-        if self._spots:
+        if self._openings:
             self._nudge()
 
     def adopt(self, record: Replica, find: Callable[[Callable[[], None]], ProcessGroup]) -> bool:
@@ -116,7 +118,11 @@ class ProtonReplicas:
         """
         if self._launch is None:
             return False
-        runner = ReplicaRunner(self._context, self, self._launch, record)
+        launch = self._launch
+        for bundle in self.proton.runtime.group().bundles:
+            if bundle.id == record.bundle:
+                launch = sized(launch, bundle)
+        runner = ReplicaRunner(self._context, self, launch, record)
         try:
             process = find(runner.nudge)
         except ProcessLookupError:
@@ -186,14 +192,17 @@ class ProtonReplicas:
 
     def take_place(self, runner: ReplicaRunner) -> Place | None:
         """Where it may run, and its GPUs; None: not free yet."""
+        given = self._context.places.given(runner.replica.id)
+        if given is not None:
+            return given  # it moves: these were exchanged for what it had
         if self._placement is None:
             return Place(node=runner.replica.node)
-        found = self._context.places.take(runner.replica.id, self._spots, self._placement.gpus)
-        if found is None:
-            return None
-        place, spot = found
-        self._spots.remove(spot)
-        return place
+        for opening in self._openings:
+            found = self._context.places.take(runner.replica.id, [opening.spot], opening.gpus)
+            if found is not None:
+                self._openings.remove(opening)
+                return replace(found[0], bundle=opening.bundle, reason=opening.reason)
+        return None
 
     def start_wait_s(self, runner: ReplicaRunner, now_s: float) -> float | None:
         """How long a replica must wait for its turn to start."""
@@ -242,6 +251,33 @@ class ProtonReplicas:
         self._on_gone(self, runner)
 
     # Parts.
+
+    def _see_to_lost_gpus(self) -> None:
+        """Have replicas move whose GPUs are gone, where there are others that nobody has.
+
+        The books count a replica's GPUs by model: another one of its model is its own by right, and
+        one of another model only where its place was granted anew.
+        """
+        places = self._context.places
+        for runner in self.runners.values():
+            replica = runner.replica
+            if not replica.gpus or runner.leaving or runner.moving:
+                continue
+            spot = Spot(replica.node, replica.gpu_type)
+            lost = places.lost(spot, replica.gpus)
+            found = None
+            granted = [one for one in self._openings if _is_as(replica, one)]
+            if lost:
+                found = places.exchange(
+                    replica.id, [spot, *(one.spot for one in granted)], len(replica.gpus)
+                )
+            if found is None:
+                why = gpu_gone(lost, spot.gpu_type, spot.node, moves=False) if lost else ""
+                runner.troubled(why)
+                continue
+            if found != spot:
+                self._openings.remove(next(one for one in granted if one.spot == found))
+            runner.move(gpu_gone(lost, spot.gpu_type, spot.node, moves=True))
 
     def _start_batch(self, launch: Launch) -> None:
         self._next_batch = None
@@ -308,3 +344,9 @@ class ProtonReplicas:
             phase = runner.replica.phase
             if phase is ReplicaPhase.PENDING or phase is ReplicaPhase.FAILED:
                 runner.nudge()
+
+
+def _is_as(replica: Replica, opening: Opening) -> bool:
+    """Whether room is for a replica of the same size."""
+    bundle_id = opening.bundle.id if opening.bundle is not None else None
+    return opening.gpus == len(replica.gpus) and bundle_id == replica.bundle

@@ -143,6 +143,8 @@ def _empirical(path: Path, name: str) -> Draw:
                 samples.append(value[0])
     except OSError as exc:
         raise ReplayError(f"{name}: cannot read {path}: {exc.strerror or exc}", code=2) from exc
+    except UnicodeDecodeError as exc:
+        raise ReplayError(f"{name}: {path} is not a text file in UTF-8", code=2) from exc
     if not samples:
         raise ReplayError(f"{name}: {path} has no numbers", code=2)
     return lambda rng: rng.choice(samples)

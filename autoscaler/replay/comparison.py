@@ -47,7 +47,7 @@ def compare(
     """
     outcomes = [
         run(
-            with_service(trace.read(), service, seed=seed),
+            with_service(trace.read(), service, seed=seed, name=trace.name),
             world,
             scaler,
             seed=seed + 1,

@@ -127,12 +127,14 @@ def open_trace(path: Path, *, file_format: str | None = None, how: Reading | Non
     name = file_format or detect(path)
     if name not in READERS:
         raise ReplayError(
-            f"{name!r} is not a format of traces", hint=f"Known: {', '.join(READERS)}.", code=2
+            f"--format: {name!r} is not a format of traces",
+            hint=f"Known: {', '.join(READERS)}.",
+            code=2,
         )
     if how.rate > 1 and name not in SCALES_ITSELF:
         raise ReplayError(
             f"the rate of {path} cannot be raised: it lists single requests",
-            hint="A rate of at most 1 leaves requests out.",
+            hint="A --rate of at most 1 leaves requests out.",
             code=2,
         )
     began_at, _ = _open(path, name, how)

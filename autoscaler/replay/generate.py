@@ -103,7 +103,9 @@ def _check(traffic: Traffic) -> None:
     for name in traffic.patterns:
         if name not in PATTERNS:
             raise ReplayError(
-                f"no pattern is called {name!r}", hint=f"Known: {', '.join(PATTERNS)}.", code=2
+                f"--pattern: no pattern is called {name!r}",
+                hint=f"Known: {', '.join(PATTERNS)}.",
+                code=2,
             )
     gap_of(traffic.gaps, traffic.variation)
     for field in ("duration_s", "spike_factor", "spike_s", "spike_every_s", "pause_s"):
@@ -166,7 +168,9 @@ def gap_of(kind: str, variation: float) -> Callable[[random.Random], float]:
     if kind == "poisson":
         return lambda rng: rng.expovariate(1.0)
     if kind not in GAPS:
-        raise ReplayError(f"no gaps are called {kind!r}", hint=f"Known: {', '.join(GAPS)}.", code=2)
+        raise ReplayError(
+            f"--gaps: no gaps are called {kind!r}", hint=f"Known: {', '.join(GAPS)}.", code=2
+        )
     if not 0.05 <= variation <= 20:  # noqa: PLR2004
         raise ReplayError("the variation of gaps must be between 0.05 and 20", code=2)
     if kind == "gamma":

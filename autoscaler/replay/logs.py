@@ -92,6 +92,7 @@ def _arrival(row: Row, at_s: float) -> Arrival:
         row.whole("prompt_tokens"),
         row.whole("generated_tokens"),
         row.text("workload"),
+        row.line,
     )
 
 
@@ -99,4 +100,4 @@ def _azure(row: Row, at_s: float) -> Arrival:
     prompt, generated = row.whole("contexttokens"), row.whole("generatedtokens")
     row.required("contexttokens", prompt)
     row.required("generatedtokens", generated)
-    return Arrival(at_s, None, prompt, generated)
+    return Arrival(at_s, None, prompt, generated, None, row.line)

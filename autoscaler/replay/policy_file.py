@@ -20,6 +20,7 @@ from typing import Any, Final
 from autoscaler.replay.errors import ReplayError
 from controlplane.model.sections import Settings
 from controlplane.model.settings import SettingsError, resolve
+from controlplane.model.words import did_you_mean
 from controlplane.model.workloads import Autoscaling
 
 MAX_BYTES: Final = 1 << 20
@@ -72,7 +73,7 @@ def policy_of(content: object, *, name: str) -> PolicyFile:
     whole = dict(content) if "autoscaling" in content else {"autoscaling": content}
     if unknown := sorted(set(map(str, whole)) - _KEYS):
         raise ReplayError(
-            f"{name}: unknown key {unknown[0]!r}",
+            f"{name}: unknown key {unknown[0]!r}{did_you_mean(unknown[0], _KEYS)}",
             hint=f"Known: {', '.join(sorted(_KEYS))}.",
             code=2,
         )
@@ -114,19 +115,30 @@ def parsed(path: Path) -> object:
         return yaml.safe_load(raw)
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise ReplayError(f"{path} is neither JSON nor YAML: {exc}", code=2) from exc
+    except RecursionError as exc:
+        raise ReplayError(f"{path} nests deeper than any policy", code=2) from exc
 
 
 def _autoscaling(content: Any, name: str) -> Autoscaling:  # noqa: ANN401 - whatever YAML can hold
     from pydantic import ValidationError  # noqa: PLC0415 - slow to import
 
     from controlplane.wire.autoscaling import AutoscalingInput  # noqa: PLC0415 - slow to import
+    from controlplane.wire.misspelt import UNKNOWN, meant  # noqa: PLC0415
 
+    if not isinstance(content, Mapping):
+        raise ReplayError(
+            f"{name}: autoscaling: expected an object with `policies`,"
+            " `minReplicaCount` and `maxReplicaCount`",
+            code=2,
+        )
     try:
         given = AutoscalingInput.model_validate(content)
     except ValidationError as exc:
         problem = exc.errors()[0]
         where = ".".join(str(part) for part in ("autoscaling", *problem["loc"]))
-        raise ReplayError(f"{name}: {where}: {problem['msg']}", code=2) from exc
+        unknown = problem["type"] == UNKNOWN
+        hint = meant([AutoscalingInput], problem["loc"]) if unknown else ""
+        raise ReplayError(f"{name}: {where}: {problem['msg']}{hint}", code=2) from exc
     if not given.enabled:
         raise ReplayError(f"{name}: autoscaling is not enabled, so there is nothing to try", code=2)
     return given.to_model()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from autoscaler.replay.errors import ReplayError
-from autoscaler.replay.trace_options import finite
+from autoscaler.replay.trace_options import finite, writable
 
 if TYPE_CHECKING:
     from autoscaler.replay.record import Differences
@@ -90,6 +90,7 @@ def record(
         )
     if out.exists():
         raise _there(out)
+    writable(out)
     recorder = _Recorder(
         settings.store,
         interval_s=interval,
@@ -103,7 +104,9 @@ def record(
     except OSError as exc:
         raise ReplayError(f"cannot write {out}: {exc.strerror or exc}") from exc
     except StoreError as exc:
-        raise ReplayError(f"the store cannot be read: {exc}") from exc
+        raise ReplayError(
+            f"the store cannot be read: {exc}", hint="--store or TIDEGATE_STORE_URL names it."
+        ) from exc
     sys.stderr.write(f"{out}: {recorder.started:,} requests in {recorder.length_s:.1f} s\n")
 
 

@@ -74,7 +74,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 def replay(
     file: Annotated[
-        typer.FileText,
+        typer.FileBinaryRead,
         typer.Argument(
             metavar="FILE",
             help="The record as the API answers it, in JSON. Default: standard input.",
@@ -87,7 +87,7 @@ def replay(
 
     Exit code 1: it came out otherwise.
     """
-    recorded, basis = read(file.read().encode())
+    recorded, basis = read(file.read())
     again, found = differences(recorded.decision(basis.observation.at), basis)
     same_code = recorded.code_version == code_version()
     if as_json:

@@ -39,7 +39,11 @@ def _empty(path: Path, file_format: str, how: Reading) -> ReplayError:
         if arrival.workload is not None:
             names.add(arrival.workload)
     if not count:
-        return ReplayError(f"no request is in {path}", code=2)
+        return ReplayError(
+            f"no request is in {path}",
+            hint="It has no lines behind its header, or only counts of 0.",
+            code=2,
+        )
     if how.workload is not None and how.workload not in names:
         return ReplayError(
             f"no request of a workload {how.workload!r} is in {path}",

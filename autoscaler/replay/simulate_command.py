@@ -41,7 +41,11 @@ def simulate(
     workers: options.Workers = 1,
     initial: Annotated[
         int | None,
-        typer.Option(min=0, help="Replicas ready at the beginning. Default: the policy's minimum."),
+        typer.Option(
+            min=0,
+            max=10_000,
+            help="Replicas ready at the beginning. Default: the policy's minimum.",
+        ),
     ] = None,
     from_s: options.Beginning = 0.0,
     until_s: options.End = None,
@@ -54,12 +58,8 @@ def simulate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON with timelines instead of a table.")
     ] = False,
-    png: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a picture; needs matplotlib.")
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page that needs nothing else.")
-    ] = None,
+    png: options.Picture = None,
+    html: options.Page = None,
 ) -> None:
     """Run a traffic trace through a scaling policy, and through models of other autoscalers.
 
@@ -99,7 +99,7 @@ def simulate(
         gpus=gpus,
         price_per_hour=price,
     )
-    names = [name.strip() for name in (against or "").split(",") if name.strip()]
+    names = options.names_in(against, option="--against")
     scalers = [
         ours(wish, began_at=source.began_at, concurrency=concurrency),
         *peers(names, wish, concurrency=concurrency),

@@ -152,6 +152,12 @@ def rows(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[Row]:
             if columns is None:
                 columns = [name.strip().lower() for name in next(reader, [])]
             positions = {name: index for index, name in enumerate(columns)}
+            if twice := [n for n, at in positions.items() if n and columns.index(n) != at]:
+                raise ReplayError(
+                    f"{path}, line 1, column {twice[0]}: it is there twice",
+                    hint="Rename or remove one of them.",
+                    code=2,
+                )
             for values in reader:
                 if values:
                     _check_width(path, reader.line_num, columns, values)

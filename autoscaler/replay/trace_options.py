@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from autoscaler.replay.errors import ReplayError
 from autoscaler.replay.formats import READERS
 
 MAX_HOURS: Final = 10_000
@@ -22,6 +23,32 @@ def finite(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number")
     return value
+
+
+def writable(path: Path | None) -> Path | None:
+    """Refuse a file that could not be written once all is done; long work would be lost.
+
+    Raises:
+        ReplayError: It is a directory, or in none.
+    """
+    if path is not None and path.is_dir():
+        raise ReplayError(f"cannot write {path}: it is a directory", code=2)
+    if path is not None and not path.absolute().parent.is_dir():
+        raise ReplayError(f"cannot write {path}: there is no directory {path.parent}", code=2)
+    return path
+
+
+def names_in(text: str | None, *, option: str) -> list[str]:
+    """Names separated by commas, each once; none without the option.
+
+    Raises:
+        ReplayError: It was given, and has no name in it.
+    """
+    names = [name.strip() for name in (text or "").split(",")]
+    found = list(dict.fromkeys(name for name in names if name))
+    if text is not None and not found:
+        raise ReplayError(f"{option}: {text!r} names nothing", hint="Leave it out.", code=2)
+    return found
 
 
 TraceFile = Annotated[
@@ -125,6 +152,14 @@ TailS = Annotated[
         callback=finite,
         help="Simulate this much longer.",
     ),
+]
+Picture = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", callback=writable, help="Write a picture; needs matplotlib."),
+]
+Page = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", callback=writable, help="Write a page that needs nothing else."),
 ]
 Gpus = Annotated[
     float, typer.Option(min=0.0, callback=finite, help="GPUs per replica, for GPU-hours.")

@@ -20,6 +20,8 @@ class Arrival(NamedTuple):
     generated_tokens: int | None = None
     workload: str | None = None
     """Whose request it is, in traces of several workloads."""
+    line: int | None = None
+    """Of the file that lists it, for messages; None: no line is about it alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ def of_workload(arrivals: Iterable[Arrival], workload: str | None) -> Iterator[A
 
 
 def with_service(
-    arrivals: Iterable[Arrival], service: Service, *, seed: int
+    arrivals: Iterable[Arrival], service: Service, *, seed: int, name: str = "the trace"
 ) -> Iterator[tuple[float, float]]:
     """Moments and service times of all requests, the same for the same seed.
 
@@ -54,13 +56,15 @@ def with_service(
         arrivals: In order.
         service: Which times count.
         seed: Of the drawn times.
+        name: Of the file, for messages.
 
     Raises:
         ReplayError: A request's service time is not known.
     """
     rng = random.Random(seed)  # noqa: S311 - simulated traffic
     tokens, draw, from_trace = service.tokens, service.draw, service.from_trace
-    for number, (at_s, service_s, prompt, generated, _) in enumerate(arrivals, start=1):
+    for number, arrival in enumerate(arrivals, start=1):
+        at_s, service_s, prompt, generated, _, _ = arrival
         if from_trace and service_s is not None:
             yield at_s, service_s
         elif tokens is not None and prompt is not None and generated is not None:
@@ -68,9 +72,25 @@ def with_service(
         elif draw is not None:
             yield at_s, draw(rng)
         else:
-            raise ReplayError(
-                f"request {number} of the trace: how long its service takes is not known",
-                hint="Give --service, for example lognormal:0.2,1.5, or tokens:4000,50 where the"
-                " trace tells tokens.",
-                code=2,
-            )
+            raise _unknown(arrival, number, name, tokens=tokens is not None)
+
+
+def _unknown(arrival: Arrival, number: int, name: str, *, tokens: bool) -> ReplayError:
+    """The error about a request whose service time is not known."""
+    what = "how long its service takes is not known"
+    if arrival.line is None:
+        return ReplayError(
+            f"request {number} of {name}: {what}",
+            hint="Give --service, for example lognormal:0.2,1.5, or tokens:4000,50 where the"
+            " trace tells tokens.",
+            code=2,
+        )
+    column = "service_s"
+    if tokens:
+        column = "prompt_tokens" if arrival.prompt_tokens is None else "generated_tokens"
+    return ReplayError(
+        f"{name}, line {arrival.line}, column {column}: it is empty or not there, so {what}",
+        hint="Fill it in, or leave the line out; or give --service, for example lognormal:0.2,1.5,"
+        " or tokens:4000,50 where every line tells its tokens.",
+        code=2,
+    )

@@ -80,7 +80,7 @@ def read_bench(trace: Trace, service: Service, *, seed: int, **around: Any) -> B
         ReplayError: The trace is wrong, or a service time is not known.
     """
     at_s, service_s = array("d"), array("d")
-    for moment, took in with_service(trace.read(), service, seed=seed):
+    for moment, took in with_service(trace.read(), service, seed=seed, name=trace.name):
         at_s.append(moment)
         service_s.append(took)
     return Bench(

@@ -84,7 +84,8 @@ def knobs_for(content: Content, *, only: Sequence[str] = ()) -> list[Knob]:
     known = [knob.name for knob in knobs]
     for name in only:
         if name not in known:
-            raise TuneError(f"{name!r} is not a setting to vary here; known: {', '.join(known)}")
+            listed = ", ".join(known)
+            raise TuneError(f"--vary: {name!r} is not a setting to vary here; known: {listed}")
     return [knob for knob in knobs if not only or knob.name in only]
 
 

@@ -76,16 +76,13 @@ def tune(
     gpus: options.Gpus = 0.0,
     price: options.Price = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all runs.")] = False,
-    png: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a picture; needs matplotlib.")
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page that needs nothing else.")
-    ] = None,
+    png: options.Picture = None,
+    html: options.Page = None,
     write: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
+            callback=options.writable,
             help="Write the recommended policy, as `simulate` reads it; its `autoscaling` is what"
             " the API takes.",
         ),
@@ -107,6 +104,7 @@ def tune(
     if png is not None:
         need_matplotlib()
     content = _content(policy, concurrency)
+    only = options.names_in(vary, option="--vary")
     how = Reading(
         seed=seed,
         rate=rate,
@@ -133,7 +131,6 @@ def tune(
             return carry_out_all(bench, trials, jobs=jobs, on_done=bar.advance)
 
         try:
-            only = [name.strip() for name in (vary or "").split(",") if name.strip()]
             tried = explore(content, run, budget=budget, seed=seed, only=only)
         except TuneError as exc:
             raise ReplayError(str(exc), code=2) from exc

@@ -36,7 +36,7 @@ def write_arrivals(arrivals: Iterable[Arrival], file: TextIO, began_at: float) -
     """One line per request; columns that no request uses stay empty."""
     del began_at
     file.write("timestamp,service_s,prompt_tokens,generated_tokens,workload\n")
-    for at_s, service_s, prompt, generated, workload in arrivals:
+    for at_s, service_s, prompt, generated, workload, _ in arrivals:
         service = "" if service_s is None else f"{service_s:.6g}"
         tokens = ",".join("" if n is None else str(n) for n in (prompt, generated))
         file.write(f"{at_s:.6f},{service},{tokens},{workload or ''}\n")

@@ -118,6 +118,13 @@ class Call:
             raise NotFoundError(f"Workload {workload_id} has no proton {proton_id}.")
         return proton
 
+    def name_of(self, workload_id: str) -> str | None:
+        """A workload's name, deleted or not; None: the caller has no role on it."""
+        workload = self.services.mirror.get(Workload, workload_id)
+        if workload is None or access.role_on(self.user, workload) is None:
+            return None
+        return workload.name
+
     def _live(self, cls: type[R], record_id: str) -> Held[R]:
         held = self.services.held(cls, record_id)
         if held is None or held.record.deleted_at is not None:

@@ -4,7 +4,7 @@ A report that the recorder has not looked at yet is counted here in the same way
 an answer lacks what the gateways have not reported, nothing else, and needs no recorder.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,8 @@ from controlplane.model.statistics import (
     DRAFT_RETENTION_S,
     LOCKED_RETENTION_S,
     SUMMARY,
+    Bucket,
+    Changes,
     Summary,
     bucket_of_field,
     decode_summary,
@@ -34,9 +36,10 @@ _MORE_TTL_S: Final = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Fields of a workload, as if all reports had been recorded."""
+    """What is known of a workload, as if all reports had been recorded."""
 
-    stored: dict[str, bytes]
+    buckets: dict[str, Bucket]
+    """Those that were asked for and are there, by the names of their fields."""
     summary: Summary
     under_way: int
     """Requests queued and in flight over all living workers."""
@@ -62,7 +65,7 @@ async def counted(services: Services, workload: Workload, names: Iterable[str]) 
     Args:
         services: Of the process.
         workload: Whose.
-        names: Fields; the summary comes anyway.
+        names: Fields of buckets.
     """
     statistics = Statistics(services.store)
     now_s = services.clock()
@@ -70,14 +73,18 @@ async def counted(services: Services, workload: Workload, names: Iterable[str]) 
     before = await statistics.summary(workload.id)
     protons = {*services.protons[workload.id], *before.protons}
     news, under_way, queued = _news_of(statistics, reports, workload.id, protons)
+    names, since = tuple(names), workload.stats_since
     wanted = dict.fromkeys((*fields_of(news, now_s=now_s), *names))
     stored = await statistics.read(workload.id, list(wanted))
-    if is_void(stored, since=workload.stats_since):
-        for name in buckets_in(stored):
-            del stored[name]
-    changes = absorb(stored, news, since=workload.stats_since, under_way=under_way, now_s=now_s)
-    stored |= changes.sets
-    return Counted(stored, decode_summary(stored.get(SUMMARY)), under_way, queued, news)
+    changes = statistics.worked_out(
+        workload.id,
+        stored,
+        lambda kept: absorb(kept, news, since=since, under_way=under_way, now_s=now_s),
+    )
+    void = statistics.summary_of(workload.id, stored.get(SUMMARY)).since != since
+    left = changes.sets if void else stored | changes.sets
+    buckets = statistics.buckets(workload.id, left, names)
+    return Counted(buckets, decode_summary(changes.sets[SUMMARY]), under_way, queued, news)
 
 
 def buckets_in(names: Iterable[str]) -> list[str]:
@@ -108,6 +115,7 @@ async def rewrite(services: Services, workload: Workload, *, reset: Part | None 
     Raises:
         StoreUnavailableError: The store is away, or the recorder was faster each time.
         StoreFullError: The disk is full.
+        WrongTypeError: The workload's key holds no statistics.
     """
     statistics = Statistics(services.store)
     since = workload.stats_since
@@ -115,22 +123,24 @@ async def rewrite(services: Services, workload: Workload, *, reset: Part | None 
         now_s = services.clock()
         reports = await statistics.reports()
         stored = await statistics.read_all(workload.id)
-        protons = {*services.protons[workload.id], *decode_summary(stored.get(SUMMARY)).protons}
+        summary = statistics.summary_of(workload.id, stored.get(SUMMARY))
+        protons = {*services.protons[workload.id], *summary.protons}
         news, under_way, _ = _news_of(statistics, reports, workload.id, protons)
         if not stored and not news:
             return
-        old = buckets_in(stored) if is_void(stored, since=since) else ()
-        changes = absorb(stored, news, since=since, under_way=under_way, now_s=now_s)
-        changes.drops.update(name for name in old if name not in changes.sets)
-        if reset is not None:
-            left = {name: value for name, value in stored.items() if name not in changes.drops}
-            taken = without(left | changes.sets, reset, now_s=now_s)
-            changes.drops |= taken.drops
-            changes.sets = {
-                name: value
-                for name, value in (changes.sets | taken.sets).items()
-                if name not in taken.drops
-            }
+
+        def changed(
+            kept: Mapping[str, bytes],
+            news: Iterable[News] = news,
+            under_way: int = under_way,
+            now_s: float = now_s,
+        ) -> Changes:
+            changes = absorb(kept, news, since=since, under_way=under_way, now_s=now_s)
+            if is_void(kept, since=since):
+                changes.drops.update(n for n in buckets_in(kept) if n not in changes.sets)
+            return changes if reset is None else _reset(kept, changes, reset, now_s=now_s)
+
+        changes = statistics.worked_out(workload.id, stored, changed)
         late = await statistics.write(
             [
                 Rewrite(
@@ -144,6 +154,17 @@ async def rewrite(services: Services, workload: Workload, *, reset: Part | None 
         if not late:
             return
     raise StoreUnavailableError("the statistics were written by somebody else each time")
+
+
+def _reset(stored: Mapping[str, bytes], changes: Changes, reset: Part, *, now_s: float) -> Changes:
+    """Changes that take something out of what they leave, too."""
+    left = {name: value for name, value in stored.items() if name not in changes.drops}
+    taken = without(left | changes.sets, reset, now_s=now_s)
+    sets = changes.sets | taken.sets
+    return Changes(
+        {name: value for name, value in sets.items() if name not in taken.drops},
+        changes.drops | taken.drops,
+    )
 
 
 def _news_of(

@@ -14,7 +14,7 @@ credentials' key is missing      503     the same
 a fault of ours                  500     `{"detail": ...}` with the request's id
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -26,8 +26,14 @@ from starlette.responses import JSONResponse
 from controlplane.api.methods import NOWHERE
 from controlplane.lifecycle.plans import RuleError, UnfitError
 from controlplane.sealing import SealingError
-from controlplane.store.errors import StoreError, StoreFullError, StoreUnavailableError
+from controlplane.store.errors import (
+    StoreError,
+    StoreFullError,
+    StoreUnavailableError,
+    WrongTypeError,
+)
 from controlplane.wire.base import ErrorShape, Shape, place_of
+from controlplane.wire.misspelt import UNKNOWN, meant
 
 
 class FieldError(Shape):
@@ -98,24 +104,37 @@ async def _invalid(request: Request, exc: Exception) -> JSONResponse:
     if any(isinstance(error.get("input"), bytes) for error in errors):  # nobody took it for JSON
         detail = f"Content-Type {_printable(kind)} is not read here: send application/json."
         return JSONResponse({"detail": detail}, 415)
-    entries = [_entry(error) for error in errors]
+    entries = [_entry(error, request) for error in errors]
     if request.scope["path"].startswith(SECRETIVE):
         entries = [{k: v for k, v in entry.items() if k != "input"} for entry in entries]
     return JSONResponse({"detail": entries}, 422)
 
 
-def _entry(error: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(error: Mapping[str, Any], request: Request) -> dict[str, Any]:
+    place = place_of(error)
     entry: dict[str, Any] = {
         "type": error["type"],
-        "loc": [_printable(part) if isinstance(part, str) else part for part in place_of(error)],
+        "loc": [_printable(part) if isinstance(part, str) else part for part in place],
         "msg": _printable(str(error["msg"])),
     }
+    if error["type"] == UNKNOWN and len(place) > 1:
+        entry["msg"] += meant(_sent(request, str(place[0])), place[1:])
     value = error.get("input")
     if isinstance(value, str):
         entry["input"] = _printable(value)
     elif value is None or isinstance(value, bool | int):
         entry["input"] = value
     return entry
+
+
+def _sent(request: Request, where: str) -> Iterator[object]:
+    """Annotations of what a route takes, in its `body` or `query`."""
+    left = [request.scope["route"].dependant]  # codespell:ignore dependant
+    while left:
+        one = left.pop()
+        left += one.dependencies
+        for param in getattr(one, f"{where}_params"):
+            yield param.field_info.annotation
 
 
 def _printable(text: str) -> str:
@@ -160,6 +179,8 @@ async def _fault(request: Request, exc: Exception) -> JSONResponse:
     # Raised on after this answer, so that the server logs it with its traceback.
     request_id = getattr(request.state, "request_id", "unknown")
     kind = "The store answered nonsense" if isinstance(exc, StoreError) else "Internal error"
+    if isinstance(exc, WrongTypeError):
+        kind = f"The store is damaged: {exc}"
     return JSONResponse(
         {"detail": f"{kind}; the log has more under request {request_id}."},
         500,

@@ -111,7 +111,7 @@ async def get_decision(call: PlainCall, workload_id: str, decision_id: str) -> D
     for proton_id in ids:
         decision = await find_decision(call.services.store, proton_id, decision_id)
         if decision is not None:
-            return DecisionRecord.of(decision)
+            return DecisionRecord.of(decision, call.name_of)
     raise NotFoundError(
         f"Workload {workload_id} has no decision {decision_id}. Decisions are kept up to"
         " `autoscaler.decision_history` per proton, and go with their proton."
@@ -133,7 +133,13 @@ def _protons(call: Call, workload_id: str, query: NewPage | OldPage) -> dict[str
 
 async def _events(call: Call, workload_id: str, query: NewPage | OldPage) -> dict[str, Any]:
     call.workload(workload_id, access.READERS)
-    return await journal_page(call, f"events:{workload_id}", query, Event, EventFormatted.of)
+    return await journal_page(
+        call,
+        f"events:{workload_id}",
+        query,
+        Event,
+        lambda event: EventFormatted.of(event, call.name_of),
+    )
 
 
 async def _decisions(
@@ -141,4 +147,10 @@ async def _decisions(
 ) -> dict[str, Any]:
     proton_id = proton_asked_for(call, workload_id, query.proton_id)
     name = None if proton_id is None else f"decisions:{proton_id}"
-    return await journal_page(call, name, query, Decision, DecisionFormatted.of)
+    return await journal_page(
+        call,
+        name,
+        query,
+        Decision,
+        lambda decision: DecisionFormatted.of(decision, call.name_of),
+    )

@@ -103,7 +103,7 @@ async def get_stats(
     period = counted_window(covering, span, horizon)
     return StatsFormatted(
         period=PeriodShape.of(period),
-        metrics=MetricsShape.of(numbers(total(found.stored, fields), period, query.asked())),
+        metrics=MetricsShape.of(numbers(total(found.buckets, fields), period, query.asked())),
     )
 
 
@@ -139,7 +139,7 @@ async def get_series(
     asked = query.asked()
     buckets = []
     for piece, row in zip(parts, fields, strict=True):
-        bucket = total(found.stored, row)
+        bucket = total(found.buckets, row)
         lived = Window(max(piece.start_s, horizon.since_s), piece.end_s)
         got = value(metric_name, numbers(bucket, lived, asked), ended=bucket.ended)
         buckets.append(
@@ -234,7 +234,7 @@ async def deployment_stats(call: Call, workload: Workload) -> DeploymentStats:
     known = (await Statistics(services.store).summary(workload.id)).protons
     fields = names(covering, {*known, *services.protons[workload.id]})
     found = await counted(services, workload, fields)
-    bucket = total(found.stored, fields)
+    bucket = total(found.buckets, fields)
     period = counted_window(covering, span, horizon)
     metrics = MetricsShape.of(numbers(bucket, period, Asked()))
     return DeploymentStats(

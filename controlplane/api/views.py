@@ -1,5 +1,6 @@
 """From records to answers: statuses, people, links, in the words of the request's family."""
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -10,7 +11,9 @@ from controlplane.lifecycle.expiry import expires_at
 from controlplane.lifecycle.rules import NAMELESS, effective_runtime, only_scaling_differs
 from controlplane.lifecycle.status import Status, proton_status, workload_status
 from controlplane.model.artifacts import Artifact, ArtifactSpec, Repository
+from controlplane.model.explain import with_names
 from controlplane.model.people import User
+from controlplane.model.sizing import resolved_to
 from controlplane.model.states import AccessRole, ProtonRole, ProtonState
 from controlplane.model.workloads import Deployment, Proton, Scale, Workload
 from controlplane.wire.artifacts import ArtifactFormatted, ArtifactSummary, RepositoryFormatted
@@ -44,12 +47,15 @@ class Views:
     # -- statuses -----------------------------------------------------------------------------
 
     def proton_status(self, proton: Proton) -> Status:
-        """What a proton does now."""
-        return proton_status(
+        """What a proton does now; of those that have its capacity, with names it may know."""
+        found = proton_status(
             proton,
             scale=self._services.mirror.get(Scale, proton.id),
             replicas=self._services.replicas[proton.id].values(),
         )
+        if found.granted_replicas is None:
+            return found
+        return replace(found, message=with_names(found.message, self._call.name_of))
 
     def workload_status(self, workload: Workload) -> Status:
         """What a workload does now."""
@@ -147,7 +153,13 @@ class Views:
         if active is not None and only_scaling_differs(active.runtime, runtime):
             sized = msgspec.structs.replace(runtime.group(), bundles=active.runtime.group().bundles)
             runtime = msgspec.structs.replace(runtime, container_groups=(sized,))
+            runtime = resolved_to(runtime, self._bundle_of(active))
         return runtime_shape(runtime, self._family)
+
+    def _bundle_of(self, proton: Proton) -> str | None:
+        """Which of its candidates a proton's replicas have."""
+        scale = self._services.mirror.get(Scale, proton.id)
+        return None if scale is None else scale.bundle
 
     def replacement(self, workload: Workload) -> ReplacementFormatted | None:
         """A workload's replacement: under way, or the last one if it failed."""
@@ -168,7 +180,9 @@ class Views:
             weight=proton.weight,
             artifact_id=proton.artifact_id,
             workload_id=proton.workload_id,
-            runtime=runtime_shape(proton.runtime, self._family),
+            runtime=runtime_shape(
+                resolved_to(proton.runtime, self._bundle_of(proton)), self._family
+            ),
             endpoint=f"{endpoint}?protonId={proton.id}",
             running_since=maybe_timestamp(status.running_since),
             deployed_images={c.name or NAMELESS: c.image_uri for c in containers if c.image_uri},

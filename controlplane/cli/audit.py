@@ -1,5 +1,6 @@
 """`tidegate audit`: who changed what. For admins."""
 
+from datetime import datetime
 from operator import itemgetter
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from controlplane.cli import options
 from controlplane.cli.client import Json, connect
 from controlplane.cli.output import print_items, second
+from controlplane.cli.since import parse_since
 
 _SHOWN_CHARS = 60
 
@@ -25,10 +27,11 @@ def audit(
         str | None, typer.Option(help="Only created, updated or deleted records.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From here on: 2026-01-31T12:00:00Z.")
+        str | None,
+        typer.Option(metavar="TIME", help="From here on: 15m, 2h, 3d ago, or 2026-01-31T12:00."),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Before this: 2026-01-31T12:00:00Z.")
+        str | None, typer.Option(metavar="TIME", help="Before this: as --since.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most lines.")] = 50,
     url: options.ApiUrl = None,
@@ -41,10 +44,9 @@ def audit(
         "kind": kind,
         "id": record,
         "action": action,
-        "since": since,
-        "until": until,
     }
     query: dict[str, str | int] = {name: value for name, value in named.items() if value}
+    query |= times(since, until, now=datetime.now().astimezone())
     with connect(url=url, token=token) as api:
         lines = list(api.pages("audit", query=query, limit=limit))
     print_items(
@@ -60,6 +62,16 @@ def audit(
         },
         as_json=as_json,
     )
+
+
+def times(since: str | None, until: str | None, *, now: datetime) -> dict[str, str]:
+    """The API's query of a stretch of time; see `parse_since` for the texts, and its errors."""
+    given = {"since": since, "until": until}
+    return {
+        name: parse_since(text, now=now).isoformat()
+        for name, text in given.items()
+        if text is not None
+    }
 
 
 def told(line: Json) -> str:

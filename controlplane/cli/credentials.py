@@ -78,14 +78,37 @@ def normalise_url(text: str) -> str:
         CliError: It is not an http(s) URL.
     """
     url = text.strip().rstrip("/").removesuffix("/api/v2")
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+    if not _is_url(url):
         raise CliError(
             f"{text!r} is not a URL of an API",
             hint="It looks like http://127.0.0.1:8081",
             code=ExitCode.USAGE,
         )
     return url
+
+
+def checked_token(text: str) -> str:
+    """A token as people paste it, without spaces around it.
+
+    Raises:
+        CliError: It could not go into a header; the message does not repeat it.
+    """
+    token = text.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise CliError(
+            "the token has characters that no token has",
+            hint="Look at --token, TIDEGATE_TOKEN or credentials.json: was more than it copied?",
+            code=ExitCode.USAGE,
+        )
+    return token
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets, or a port out of range
+        return False
 
 
 def find_credentials(
@@ -104,7 +127,7 @@ def find_credentials(
         data_dir: Where to look for a running `tidegate up`.
 
     Raises:
-        CliError: No URL or no token was found anywhere; says how to give one.
+        CliError: No URL or no token was found anywhere, or it can be none; says how to give one.
     """
     url = url or environ.get("TIDEGATE_API_URL")
     token = token or environ.get("TIDEGATE_TOKEN")
@@ -126,4 +149,4 @@ def find_credentials(
             hint="Give one with --token, TIDEGATE_TOKEN or `tidegate login`. On the API's own "
             "machine, `tidegate token create` makes one.",
         )
-    return Credentials(url=base, token=token)
+    return Credentials(url=base, token=checked_token(token))

@@ -1,20 +1,18 @@
 """`tidegate explain`: why a workload has the replicas it has."""
 
-import contextlib
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from controlplane.cli import options
-from controlplane.cli.client import Api, ApiError, Json, connect
+from controlplane.cli.client import Api, Json, connect
 from controlplane.cli.decisions import decision_from_json
 from controlplane.cli.errors import CliError, ExitCode
 from controlplane.cli.output import print_json, say
 from controlplane.cli.replay import fetch_decision
 from controlplane.cli.shadows import render_shadows
-from controlplane.model.decisions import Decision
-from controlplane.model.explain import headline, other_workloads, render
+from controlplane.model.explain import headline, render
 from controlplane.model.shadows import ShadowKind
 
 
@@ -54,7 +52,6 @@ def explain(
             items = [fetch_decision(api, decision, found["id"])]
         else:
             items = _last(api, found, shadow, history)
-        names = {} if as_json or shadow is not None else names_of(api, decision_from_json(items[0]))
     if as_json:
         print_json(items if decision is None else items[0])
         return
@@ -64,7 +61,7 @@ def explain(
         say(render_shadows(items, workload_name=found["name"], zone=zone))
         return
     decisions = [decision_from_json(item) for item in items]
-    say(render(decisions[0], workload_name=found["name"], zone=zone, names=names))
+    say(render(decisions[0], workload_name=found["name"], zone=zone, names=names_of(items[0])))
     say(f"id:    {decisions[0].id}")
     if decisions[1:]:
         say()
@@ -73,14 +70,14 @@ def explain(
             say(f"  {headline(earlier, zone=zone)}  {earlier.id}")
 
 
-def names_of(api: Api, decision: Decision) -> dict[str, str]:
-    """Names of the other workloads that it speaks of, as far as the caller may see them."""
-    names = {}
-    for workload_id in other_workloads(decision):
-        # Gone meanwhile, or somebody else's: the id has to do.
-        with contextlib.suppress(ApiError):
-            names[workload_id] = api.call("GET", f"workloads/{workload_id}")["name"]
-    return names
+def names_of(item: Json) -> dict[str, str]:
+    """Names of the workloads that a decision's grant speaks of, as far as the caller may know."""
+    grant = item.get("grant")
+    if grant is None:
+        return {}
+    told = {holder["workloadId"]: holder.get("workloadName") for holder in grant["holders"]}
+    told[grant["gaveWayTo"]] = grant.get("gaveWayToName")
+    return {workload_id: name for workload_id, name in told.items() if name is not None}
 
 
 def _last(api: Api, found: Json, shadow: ShadowKind | None, count: int) -> list[Json]:

@@ -8,6 +8,7 @@ import typer
 from controlplane.cli.client import Api
 from controlplane.cli.credentials import (
     Credentials,
+    checked_token,
     credentials_path,
     normalise_url,
     save_credentials,
@@ -35,7 +36,7 @@ def login(
     ],
 ) -> None:
     """Check an API's URL and a token, and remember both in a file that only you can read."""
-    credentials = Credentials(url=normalise_url(url), token=token.strip())
+    credentials = Credentials(url=normalise_url(url), token=checked_token(token))
     with Api(credentials) as api:
         account = api.call("GET", "account/info")
     path = credentials_path(os.environ)

@@ -215,7 +215,7 @@ def _read(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise usage(f"cannot read {path}: {exc.strerror}", "Give a model's config.json.") from exc
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise usage(f"{path} is not JSON: {exc}", "Give a model's config.json.") from exc
     if not isinstance(found, dict):
         raise usage(f"{path} does not hold an object", "Give a model's config.json.")

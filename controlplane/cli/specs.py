@@ -167,15 +167,20 @@ def read_spec(name: str) -> Json:
             f"cannot read {name}: {exc}", "Give a JSON or YAML file, or - for stdin."
         ) from exc
     try:
-        body = json.loads(text)
-    except ValueError:
-        try:
-            body = yaml.safe_load(text)
-        except yaml.YAMLError as exc:
-            raise usage(f"{name} is neither JSON nor YAML: {exc}", "") from exc
+        body = _parsed(text)
+    except (yaml.YAMLError, RecursionError) as exc:
+        raise usage(f"{name} is neither JSON nor YAML: {exc}", "") from exc
     if not isinstance(body, dict):
         raise usage(f"{name} does not hold an object", "It should be the body of a create request.")
     return body
+
+
+def _parsed(text: str) -> object:
+    try:
+        found: object = json.loads(text)
+    except ValueError:
+        found = yaml.safe_load(text)
+    return found
 
 
 def usage(message: str, hint: str) -> CliError:

@@ -191,7 +191,7 @@ def _begin(
         proton,
         role=ProtonRole.CANDIDATE,
         weight=0,
-        least_replicas=enough(group, active_ready=active_ready, share=first),
+        least_replicas=enough(group, active_ready=active_ready, share=first, now_s=stamp.now_s),
     )
     replacement = msgspec.structs.replace(
         _replacement(

@@ -91,7 +91,8 @@ class Moves:
         group = (
             GroupRuntime() if self._candidate is None else self._candidate.record.runtime.group()
         )
-        return enough(group, active_ready=self._sight(self._previous).ready, share=share)
+        ready = self._sight(self._previous).ready
+        return enough(group, active_ready=ready, share=share, now_s=self._now_s)
 
     def _is_free(self, proton: Held[Proton], *, since_s: float) -> bool:
         """Whether no gateway needs a proton without weight any more, or time is over."""

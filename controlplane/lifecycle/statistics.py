@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from controlplane.lifecycle.counting import Stored
 from controlplane.lifecycle.plans import RuleError
 from controlplane.model.histograms import quantile_s, slower_than
 from controlplane.model.statistics import (
@@ -35,7 +34,6 @@ from controlplane.model.statistics import (
     Bucket,
     Level,
     bucket_field,
-    decode_bucket,
 )
 
 
@@ -195,13 +193,12 @@ def names(covering: Iterable[Tile], protons: Iterable[str]) -> list[str]:
     return [bucket_field(*tile, proton) for proton in protons for tile in covering]
 
 
-def total(stored: Stored, fields: Iterable[str]) -> Bucket:
-    """The sum of some fields."""
+def total(buckets: Mapping[str, Bucket], fields: Iterable[str]) -> Bucket:
+    """The sum of the buckets of some fields, as far as they are there."""
     found = NOTHING
     for name in fields:
-        value = stored.get(name)
-        if value is not None:
-            found += decode_bucket(value)
+        if name in buckets:
+            found += buckets[name]
     return found
 
 

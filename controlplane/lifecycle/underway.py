@@ -13,6 +13,7 @@ import msgspec
 from controlplane.lifecycle.plans import Held, Remove, Stamp
 from controlplane.lifecycle.weights import Judgement
 from controlplane.model.events import EventType
+from controlplane.model.schedules import bounds_at, spans_of
 from controlplane.model.states import ReplacementStatus
 from controlplane.model.workloads import Event, GroupRuntime, Proton, Replacement, Workload
 
@@ -92,17 +93,22 @@ def artifacts_in_use(workload: Workload) -> set[str]:
     return found
 
 
-def enough(group: GroupRuntime, *, active_ready: int, share: float = 1.0) -> int:
+def enough(group: GroupRuntime, *, active_ready: int, share: float = 1.0, now_s: float) -> int:
     """Replicas that a candidate needs to take a share of the present load.
 
     Args:
-        group: The candidate's own counts and bounds.
+        group: The candidate's own counts, bounds and schedules.
         active_ready: Replicas that serve the load now.
         share: Of the load, above 0 to 1.
+        now_s: Epoch seconds: a schedule's bounds hold at its times.
     """
     auto = group.autoscaling
     if auto is not None and auto.enabled and auto.policies:
-        low, high = auto.min_replicas, auto.max_replicas
+        spans = [span for schedule in auto.schedules for span in spans_of(schedule, at=now_s)]
+        # Nothing is started early for a schedule that is about to begin: the autoscaler does that.
+        low, high = bounds_at(
+            spans, low=auto.min_replicas, high=auto.max_replicas, at=now_s, lead_s=0.0
+        )
     else:
         low = high = group.replica_count or 1
     return max(1, min(high, max(low, math.ceil(active_ready * share))))

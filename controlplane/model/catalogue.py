@@ -22,7 +22,6 @@ The keys up to `use_cases` are the contract's; `gpu_visible_mb`, `gpu_resource`,
 `price_per_hour` are ours.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ from typing import Final
 import msgspec
 
 from controlplane.model.bundles import MIB, WORKLOAD_USE, Bundle
+from controlplane.model.words import did_you_mean
 
 MAKERS: Final = ("nvidia", "amd", "intel")
 
@@ -95,10 +95,9 @@ def _bundle(item: object, where: str) -> Bundle:
     if isinstance(item, Mapping):
         for key in item:
             if key not in _Entry.__struct_fields__:
-                close = difflib.get_close_matches(str(key), _Entry.__struct_fields__, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else "known: "
-                known = "" if close else ", ".join(_Entry.__struct_fields__)
-                raise CatalogueError(f"{where}: unknown key {key!r}; {hint}{known}")
+                known = _Entry.__struct_fields__
+                hint = did_you_mean(str(key), known) or f"; known: {', '.join(known)}"
+                raise CatalogueError(f"{where}: unknown key {key!r}{hint}")
     try:
         entry = msgspec.convert(item, _Entry)
     except msgspec.ValidationError as exc:

@@ -3,13 +3,15 @@
 The text is for people who ask "why did it scale?"; programs read the record itself.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Final
 
 from controlplane.model.decisions import Decision, Reason
 from controlplane.model.grants import Grant
+from controlplane.model.ids import OBJECT_ID
 
 REASONS: Final[Mapping[Reason, str]] = {
     Reason.ON_TARGET: "this is what the load needs",
@@ -33,6 +35,12 @@ REASONS: Final[Mapping[Reason, str]] = {
     Reason.ERRORED: "its replicas do not come up; see its status for what to do",
 }
 """Every reason as the second half of a sentence."""
+
+NameOf = Callable[[str], str | None]
+"""The name of a workload, by id; None: there is none, or it is not the reader's to know."""
+
+_BY_ID: Final = re.compile(rf"\bworkload ({OBJECT_ID.pattern})\b")
+"""How a refusal speaks of the workloads that have what it was refused."""
 
 _INPUT_NAMES: Final[Mapping[str, str]] = {
     "load": "load",
@@ -87,13 +95,23 @@ def headline(decision: Decision, *, zone: tzinfo) -> str:
     return f"{when}  {change(decision)}  ({decision.reason.value})"
 
 
-def other_workloads(decision: Decision) -> list[str]:
-    """Ids of the workloads that a decision speaks of besides its own, for `render`'s names."""
-    grant = decision.grant
-    if grant is None:
-        return []
-    told = [*(holder.workload_id for holder in grant.holders), grant.gave_way_to]
-    return [one for one in dict.fromkeys(told) if one is not None and one != decision.workload_id]
+def nameless(_workload_id: str) -> None:
+    """For whoever knows no names: every workload is told by its id."""
+
+
+def with_names(text: str, name_of: NameOf) -> str:
+    """A refusal's sentence with names: `workload 'chat' 65f0...` where it said `workload 65f0...`.
+
+    Args:
+        text: A grant's note, or what was made of it.
+        name_of: What the reader may know; the id alone stays of all others.
+    """
+
+    def named(match: re.Match[str]) -> str:
+        name = name_of(match[1])
+        return match[0] if name is None else f"workload {name!r} {match[1]}"
+
+    return _BY_ID.sub(named, text)
 
 
 def render(
@@ -109,7 +127,8 @@ def render(
         decision: The record.
         workload_name: As its owner calls it.
         zone: In whose time to write the clock.
-        names: Of `other_workloads`, by id; whoever is not in it is told by the id.
+        names: Of the other workloads that it speaks of, by id; whoever is not in it is told by the
+            id.
 
     Returns:
         Lines for a terminal, without a newline at the end.

@@ -6,7 +6,6 @@ All sections live in `controlplane.model.sections`, so that `tidegate config` ca
 unknown keys are refused before anything starts. Pure: callers read the file and the environment.
 """
 
-import difflib
 import math
 import types
 import typing
@@ -16,6 +15,7 @@ from dataclasses import dataclass, fields
 import msgspec
 
 from controlplane.model.sections import Settings
+from controlplane.model.words import did_you_mean
 
 ENV_PREFIX = "TIDEGATE_"
 _LAST_PORT = 65_535
@@ -169,5 +169,4 @@ def _split_env(name: str) -> tuple[str, str]:
 
 
 def _hint(word: str, words: list[str]) -> str:
-    close = difflib.get_close_matches(word, words, n=1)
-    return f", did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(words))}"
+    return did_you_mean(word, words) or f"; known: {', '.join(sorted(words))}"

@@ -9,14 +9,15 @@
 
 `bundleSelectionPolicy: availability`: of candidates those that some node could carry, if it were
 empty, come first, and the first one is the resolved one. Apart from that the owner's order holds;
-of bundles to infer the cheapest comes first, without prices the smallest.
+of bundles to infer the cheapest comes first, without prices the smallest. Where capacity is shared
+out, each new replica gets the first candidate that has room at that moment, and keeps it; what is
+shown as resolved is then what most replicas have.
 
 An inferred bundle names the size class that a client sees and that a pod is bound by; a process on
 one machine gets what its owner stated, so that rounding up takes nothing from its neighbours.
 With an empty catalogue nothing is inferred and nothing is refused.
 """
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ from controlplane.model.bundles import (
     needs_of_bundle,
 )
 from controlplane.model.nodes import Node, has_room
-from controlplane.model.workloads import GroupRuntime
+from controlplane.model.states import LEAVING
+from controlplane.model.words import did_you_mean
+from controlplane.model.workloads import GroupRuntime, Replica, Runtime
 
 INFERENCE_ERROR: Final = "ResourceBundleInferenceError"
 """What the contract calls a runtime that leads to no bundle."""
@@ -65,16 +68,30 @@ class Misfit:
     """What is wanted, what there is, what to do."""
 
 
-def replica_needs(group: GroupRuntime) -> ReplicaNeeds:
-    """What one replica occupies of its node.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What a replica may be."""
+
+    needs: ReplicaNeeds
+    bundle: Bundle | None = None
+    """None: no bundle, but what its containers' allocations add up to."""
+
+
+def replica_candidates(group: GroupRuntime) -> tuple[Candidate, ...]:
+    """What one replica may occupy of its node, the first choice first; at least one.
 
     Returns:
-        Its bundle where the owner set one, else what the allocations of its containers add up to.
-        Fractions of GPUs count as whole ones.
+        The bundles that the owner named, where there are any, else what the allocations of the
+        containers add up to. Fractions of GPUs count as whole ones.
     """
     if group.resource_bundles and group.bundles:
-        return needs_of_bundle(group.bundles[0])
-    return _allocated(group)
+        return tuple(Candidate(needs=needs_of_bundle(b), bundle=b) for b in group.bundles)
+    return (Candidate(needs=_allocated(group)),)
+
+
+def replica_needs(group: GroupRuntime) -> ReplicaNeeds:
+    """What one replica occupies of its node when it is the first candidate."""
+    return replica_candidates(group)[0].needs
 
 
 def _allocated(group: GroupRuntime) -> ReplicaNeeds:
@@ -99,18 +116,60 @@ def container_resources(group: GroupRuntime, container: Container) -> Resources:
         The set bundle's size, else the runtime's allocation for it, else what the artifact states.
     """
     if group.resource_bundles and group.bundles:
-        bundle = group.bundles[0]
-        return Resources(
-            cpu=bundle.cpu_count,
-            memory_bytes=bundle.memory_bytes,
-            gpu=bundle.gpu_count,
-            gpu_memory_bytes=bundle.gpu_memory_bytes,
-            gpu_type=bundle.gpu_type_label,
-        )
+        return bundle_resources(group.bundles[0])
     for stated in group.containers:
         if stated.name == container.name or (container.name is None and stated.name == "default"):
             return stated.resources
     return container.resources or Resources()
+
+
+def bundle_resources(bundle: Bundle) -> Resources:
+    """What the container of a replica of this size may use."""
+    return Resources(
+        cpu=bundle.cpu_count,
+        memory_bytes=bundle.memory_bytes,
+        gpu=bundle.gpu_count,
+        gpu_memory_bytes=bundle.gpu_memory_bytes,
+        gpu_type=bundle.gpu_type_label,
+    )
+
+
+def prevailing(bundles: Sequence[Bundle], replicas: Iterable[Replica]) -> Replica | None:
+    """A replica of the candidate that most of them have; of equally many the earlier one.
+
+    Args:
+        bundles: The candidates.
+        replicas: Of the proton; those that leave, or have no bundle yet, do not count.
+
+    Returns:
+        The oldest replica of that candidate: it tells why it has none of the earlier ones. None:
+        nobody has any.
+    """
+    order = {bundle.id: number for number, bundle in enumerate(bundles)}
+    having: dict[str, list[Replica]] = {}
+    for replica in replicas:
+        if replica.bundle in order and replica.phase not in LEAVING:
+            having.setdefault(replica.bundle, []).append(replica)
+    if not having:
+        return None
+    most = min(having, key=lambda bundle_id: (-len(having[bundle_id]), order[bundle_id]))
+    return min(having[most], key=lambda replica: (replica.created_at, replica.id))
+
+
+def resolved_to(runtime: Runtime, bundle_id: str | None) -> Runtime:
+    """A runtime to show, whose resolved bundle is one of the candidates; the owner's order stays.
+
+    Args:
+        runtime: A proton's.
+        bundle_id: What its replicas have; None, or no candidate: it stays as it is.
+    """
+    group = runtime.group()
+    chosen = tuple(bundle for bundle in group.bundles if bundle.id == bundle_id)
+    if not chosen or not group.resource_bundles:
+        return runtime
+    others = tuple(bundle for bundle in group.bundles if bundle.id != bundle_id)
+    group = msgspec.structs.replace(group, bundles=chosen + others)
+    return msgspec.structs.replace(runtime, container_groups=(group, *runtime.container_groups[1:]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +225,7 @@ def stated_bundles(
     for name in names:
         bundle = known.get(name)
         if bundle is None:
-            close = difflib.get_close_matches(name, offered, n=1)
-            hint = f", did you mean {close[0]!r}?" if close else "."
+            hint = did_you_mean(name, offered) or "."
             return Misfit(
                 reason=NoBundle.UNKNOWN,
                 sentence=f"There is no bundle {name!r}{hint} Known bundles: {listed}.",

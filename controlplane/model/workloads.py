@@ -80,7 +80,8 @@ class GroupRuntime(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Candidates as the owner ordered them; empty: the size follows from the allocations."""
     bundles: tuple[Bundle, ...] = ()
     """Of a proton: those candidates as they were defined when it was made, or the inferred one.
-    The first is the resolved one. See `controlplane.model.sizing`."""
+    The first is the resolved one, as long as no replica has another one of them
+    (`Scale.bundle`). See `controlplane.model.sizing`."""
     bundle_selection_policy: str = "availability"
     concurrency_limit: int | None = None
     """Most requests in flight per replica (`concurrencyLimitPerReplica`, our extension).
@@ -249,6 +250,10 @@ class Replica(Record, frozen=True, kw_only=True):
     """Ids of the GPUs that are its alone, as its node calls them."""
     gpu_type: str | None = None
     """What its node calls these GPUs; None: it has none."""
+    bundle: str | None = None
+    """Id of the bundle, of those that its owner named, that it has; None: no choice was made."""
+    bundle_reason: str = ""
+    """Why it has none of the earlier ones; empty: it has the first."""
     created_at: float
     started_at: float | None = None
     ready_at: float | None = None
@@ -285,6 +290,10 @@ class Scale(Record, frozen=True, kw_only=True):
     """A `decisions.Reason` value."""
     message: str = ""
     log_tail: tuple[str, ...] = ()
+    bundle: str | None = None
+    """Id of the bundle that most of its replicas have; None: nobody chose among several."""
+    bundle_reason: str = ""
+    """Why it is none of the earlier candidates; empty: it is the first."""
     cold_start_p50_s: float | None = None
     cold_start_p90_s: float | None = None
     """Over the proton's own starts, from asked to ready; None before the first."""

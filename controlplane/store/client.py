@@ -8,6 +8,7 @@ Every method is safe to cancel, ends within `call_timeout_s`, and raises only `S
     FencedError            the lease is lost                            no: stop writing
     StoreUnavailableError  away; whether a write was kept is not known  yes
     StoreFullError         disk or memory full; nothing was written     when there is room
+    WrongTypeError         a key holds another type of value            when it is put right
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from controlplane.store import news, records, reports, scripts
 from controlplane.store.address import parse_url
 from controlplane.store.changes import Follower
 from controlplane.store.disk import DiskGuard
-from controlplane.store.errors import StoreSettingsError
+from controlplane.store.errors import StoreSettingsError, WrongTypeError
 from controlplane.store.leases import Lease
 from controlplane.store.link import Link
 from controlplane.store.records import Delete, Keys, Put, R, Versioned
@@ -53,8 +54,8 @@ class Store:
         self.link = link
         self.keys = keys
         self._guard = guard
-        self._hourly = reports.HourlyCounts(link, keys)
         self.unreadable = Unreadable()
+        self._hourly = reports.HourlyCounts(link, keys, self.unreadable)
         self._reports = reports.ReportReader(link, keys, self.unreadable)
         link.on_up(self._hourly.forget_written)
 
@@ -191,10 +192,16 @@ class Store:
     ) -> tuple[Entries, int]:
         """Entries from the newest, and how many there are in all."""
         key = self.keys[f"journal:{name}"]
-        entries, total = await asyncio.gather(
-            self.link.call("LRANGE", key, offset, offset + limit - 1) if limit > 0 else _nothing(),
-            self.link.call("LLEN", key),
-        )
+        try:
+            entries, total = await asyncio.gather(
+                self.link.call("LRANGE", key, offset, offset + limit - 1)
+                if limit > 0
+                else _nothing(),
+                self.link.call("LLEN", key),
+            )
+        except WrongTypeError as exc:
+            self.unreadable.tell_key(key, exc)
+            return [], 0
         return entries, total
 
     async def drop_journal(self, name: str) -> None:
@@ -240,7 +247,10 @@ class Store:
     async def hourly_buckets_of(
         self, proton_ids: Sequence[str], *, now_s: float
     ) -> dict[str, dict[int, int]]:
-        """`hourly_buckets` of many protons, in one call per 64 of them."""
+        """`hourly_buckets` of many protons, in one call per 64 of them.
+
+        A proton whose minutes hold another type of value has none.
+        """
         return await self._hourly.buckets(proton_ids, now_s=now_s)
 
     # -- wake-ups -----------------------------------------------------------------------------
@@ -262,7 +272,12 @@ class Store:
         sent while nobody listened, or while the connection was away, come first. Close it when
         done, as `contextlib.aclosing` does.
         """
-        return listen(self.link, channel=self.keys["wake"], key=self.keys["wakes"])
+        return listen(
+            self.link,
+            channel=self.keys["wake"],
+            key=self.keys["wakes"],
+            unreadable=self.unreadable,
+        )
 
     # -- used quotas --------------------------------------------------------------------------
 

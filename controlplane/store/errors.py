@@ -31,6 +31,13 @@ class StoreFullError(StoreError):
     """The server cannot keep the write: disk full or memory limit. Nothing was written."""
 
 
+class WrongTypeError(StoreError):
+    """A key holds another type of value than belongs there; the message names it and what to do.
+
+    Another program or a person wrote it. Where one key of many is read, it is left out instead.
+    """
+
+
 class VolatileStoreError(StoreError):
     """An external server that keeps nothing over a restart, and nobody said that this is fine."""
 

@@ -14,7 +14,9 @@ from controlplane.store.errors import (
     StoreSettingsError,
     StoreUnavailableError,
     VolatileStoreError,
+    WrongTypeError,
 )
+from controlplane.store.wrong_type import named
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +112,8 @@ async def _prepare(
     run_id = _field(info, "run_id")
     try:
         await connection.send("EVALSHA", scripts.OPEN.sha, 1, meta_key, run_id, epoch)
+    except WrongTypeError as exc:
+        raise StoreSettingsError(str(await named(connection, [meta_key], exc))) from exc
     except StoreFullError as exc:
         # Reads are still worth having: they tell every gateway where to route.
         logger.warning("the store takes no writes", extra={"error": str(exc)})

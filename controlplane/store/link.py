@@ -15,7 +15,7 @@ import contextlib
 import logging
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from controlplane.store.address import Address
@@ -25,10 +25,12 @@ from controlplane.store.errors import (
     StoreSettingsError,
     StoreUnavailableError,
     VolatileStoreError,
+    WrongTypeError,
 )
 from controlplane.store.handshake import open_connection
 from controlplane.store.replies import MovedError, NoScriptError, OverloadError
 from controlplane.store.scripts import Script
+from controlplane.store.wrong_type import named
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +129,8 @@ class Link:
             StoreUnavailableError: No reply within `call_timeout_s`.
             StoreError: What the server answered.
         """
-        return await self._within_deadline(lambda connection: connection.send(*command))
+        keys = [str(argument) for argument in command[1:2]]
+        return await self._within_deadline(lambda connection: connection.send(*command), keys)
 
     async def run(self, script: Script, keys: list[str], *arguments: Argument) -> Any:  # noqa: ANN401
         """Run one script, as `call`."""
@@ -138,9 +141,11 @@ class Link:
             except NoScriptError:
                 return await connection.send("EVAL", script.text, len(keys), *keys, *arguments)
 
-        return await self._within_deadline(attempt)
+        return await self._within_deadline(attempt, keys)
 
-    async def _within_deadline(self, attempt: Callable[[Connection], Any]) -> Any:  # noqa: ANN401
+    async def _within_deadline(
+        self, attempt: Callable[[Connection], Any], keys: Sequence[str] = ()
+    ) -> Any:  # noqa: ANN401
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self._call_timeout_s
         try:
@@ -151,6 +156,8 @@ class Link:
                         return await attempt(connection)
                     except OverloadError:
                         raise
+                    except WrongTypeError as exc:
+                        raise await named(connection, keys, exc) from exc
                     except StoreUnavailableError as exc:
                         self._last_error = exc
                         self._retire(connection, exc)

@@ -1,5 +1,6 @@
 """What the server's error replies mean for the caller."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from controlplane.store.errors import (
@@ -7,6 +8,7 @@ from controlplane.store.errors import (
     StoreFullError,
     StoreSettingsError,
     StoreUnavailableError,
+    WrongTypeError,
 )
 
 _UNAVAILABLE: Final = frozenset(
@@ -37,6 +39,12 @@ class MovedError(StoreUnavailableError):
         self.port = port
 
 
+_OWN: Final[Mapping[str, type[StoreError]]] = {
+    "NOSCRIPT": NoScriptError,
+    "WRONGTYPE": WrongTypeError,
+}
+
+
 def error_from_reply(text: str) -> StoreError:
     """The store error for one error reply.
 
@@ -45,8 +53,8 @@ def error_from_reply(text: str) -> StoreError:
             commands inside a script arrive in the same shape on Redis 7 and Valkey.
     """
     code = text.split(" ", 1)[0]
-    if code == "NOSCRIPT":
-        return NoScriptError(text)
+    if code in _OWN:
+        return _OWN[code](text)
     if code == "MOVED":
         host, _, port = text.rsplit(" ", 1)[-1].rpartition(":")
         return MovedError(host, int(port))

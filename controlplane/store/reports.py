@@ -9,6 +9,7 @@ import msgspec
 from controlplane.model.reports import LoadReport, WorkerNumbers
 from controlplane.store import scripts
 from controlplane.store.connection import Argument
+from controlplane.store.errors import WrongTypeError
 from controlplane.store.link import Link
 from controlplane.store.records import Keys
 from controlplane.store.unreadable import Unreadable
@@ -46,9 +47,10 @@ class HourlyCounts:
     until it is acknowledged.
     """
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: Link, keys: Keys, unreadable: Unreadable) -> None:
         self._link = link
         self._keys = keys
+        self._unreadable = unreadable
         self._written: dict[_Bucket, int] = {}
 
     def forget_written(self) -> None:
@@ -56,7 +58,7 @@ class HourlyCounts:
         self._written.clear()
 
     async def write(self, report: LoadReport) -> None:
-        """Write the buckets that have changed."""
+        """Write the buckets that have changed; a key that holds another type of value is left."""
         worker = report.worker_id
         changed: list[tuple[str, dict[int, int]]] = []
         present: set[_Bucket] = set()
@@ -81,20 +83,27 @@ class HourlyCounts:
             for minute, starts in news.items():
                 arguments += [f"{minute} {worker}", starts]
         hours = [self._keys[f"hour:{proton_id}"] for proton_id, _ in changed]
-        await self._link.run(scripts.HOURS, hours, *arguments)
-        for proton_id, news in changed:
-            self._written.update({(worker, proton_id, m): n for m, n in news.items()})
+        wrong = {key.decode() for key in await self._link.run(scripts.HOURS, hours, *arguments)}
+        for key in sorted(wrong):
+            self._unreadable.tell_key(key)
+        for key, (proton_id, news) in zip(hours, changed, strict=True):
+            if key not in wrong:
+                self._written.update({(worker, proton_id, m): n for m, n in news.items()})
 
     async def buckets(
         self, proton_ids: Sequence[str], *, now_s: float
     ) -> dict[str, dict[int, int]]:
         """Per proton epoch minute to starts of all workers within the hour; all else is deleted."""
-        found = {}
+        found: dict[str, dict[int, int]] = {}
         for first in range(0, len(proton_ids), HOURS_PER_CALL):
             part = proton_ids[first : first + HOURS_PER_CALL]
             keys = [self._keys[f"hour:{proton_id}"] for proton_id in part]
-            rows: list[list[bytes]] = await self._link.run(scripts.MINUTES, keys)
+            rows: list[list[bytes] | None] = await self._link.run(scripts.MINUTES, keys)
             for proton_id, key, row in zip(part, keys, rows, strict=True):
+                if row is None:
+                    self._unreadable.tell_key(key)
+                    found[proton_id] = {}
+                    continue
                 stored = zip(row[::2], row[1::2], strict=True)
                 found[proton_id] = await self._summed(key, stored, now_s=now_s)
         return found
@@ -173,9 +182,12 @@ class ReportReader:
         return [report for _, report in found.values()]
 
     async def _stored(self, name: str, *, kept_s: int) -> list[tuple[bytes, bytes]]:
-        stored: list[bytes] = await self._link.run(
-            scripts.COLLECT, [self._keys[name]], 1000 * kept_s
-        )
+        key = self._keys[name]
+        try:
+            stored: list[bytes] = await self._link.run(scripts.COLLECT, [key], 1000 * kept_s)
+        except WrongTypeError as exc:
+            self._unreadable.tell_key(key, exc)
+            return []
         return list(zip(stored[::2], stored[1::2], strict=True))
 
     def _decoded(

@@ -30,6 +30,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
+TYPES: Final = {
+    **dict.fromkeys(("meta", "rec", "reports", "numbers", "hour", "stats"), "hash"),
+    **dict.fromkeys(("chg", "gone", "wakes"), "zset"),
+    **dict.fromkeys(("commit", "lease", "walk", "secret"), "string"),
+    "journal": "list",
+}
+"""The table's first two columns, in the words of the server's TYPE."""
+
 MAX_TOMBSTONES: Final = 10_000
 """Deletes remembered per kind. A reader that is further behind reads everything again."""
 
@@ -60,6 +68,15 @@ class Script:
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
+_UNLESS_WRONG_TYPE: Final = """
+-- The reply of a pcall; false where the key holds another type of value. Other errors end it all.
+local function unless_wrong_type(reply)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if string.sub(reply.err, 1, 9) == 'WRONGTYPE' then return false end
+  error(reply)
+end
+"""
+
 OPEN: Final = Script(f"""
 -- A client has connected. KEYS: meta. ARGV: the server's run id, a fresh epoch.
 local meta = KEYS[1]
@@ -89,6 +106,12 @@ local writes, entries = tonumber(ARGV[4]), tonumber(ARGV[5])
 local done = redis.call('GET', commit)
 if done then return {{'ok', done}} end
 if ARGV[2] ~= '' and redis.call('GET', lease) ~= ARGV[2] then return {{'fenced'}} end
+-- A key of another type ends it here: what a script has written before it fails stays.
+for k = 4, #KEYS do
+  local look = 'LLEN'
+  if k <= #KEYS - entries then look = k % 3 == 1 and 'HLEN' or 'ZCARD' end
+  redis.call(look, KEYS[k])
+end
 for w = 0, writes - 1 do
   local at = 6 + w * 5
   local expected = ARGV[at + 3]
@@ -195,25 +218,35 @@ end
 return 1
 """)
 
-HOURS: Final = Script("""
+HOURS: Final = Script(
+    _UNLESS_WRONG_TYPE
+    + """
 -- Starts by minute. KEYS: hour of each proton. ARGV: ttl in s, then per key the number of its
--- fields, and the fields and counts.
-local at = 2
+-- fields, and the fields and counts. Returns the keys that hold no hash: theirs are not written.
+local at, wrong = 2, {}
 for k = 1, #KEYS do
   local last = at + tonumber(ARGV[at]) * 2
-  redis.call('HSET', KEYS[k], unpack(ARGV, at + 1, last))
-  redis.call('EXPIRE', KEYS[k], ARGV[1])
+  if unless_wrong_type(redis.pcall('HSET', KEYS[k], unpack(ARGV, at + 1, last))) then
+    redis.call('EXPIRE', KEYS[k], ARGV[1])
+  else
+    wrong[#wrong + 1] = KEYS[k]
+  end
   at = last + 1
 end
-return 1
-""")
+return wrong
+"""
+)
 
-MINUTES: Final = Script("""
--- KEYS: hours of protons. Returns per key its fields and values, one after the other.
+MINUTES: Final = Script(
+    _UNLESS_WRONG_TYPE
+    + """
+-- KEYS: hours of protons. Returns per key its fields and values, one after the other; false: it
+-- holds no hash.
 local found = {}
-for k = 1, #KEYS do found[k] = redis.call('HGETALL', KEYS[k]) end
+for k = 1, #KEYS do found[k] = unless_wrong_type(redis.pcall('HGETALL', KEYS[k])) end
 return found
-""")
+"""
+)
 
 COLLECT: Final = Script("""
 -- KEYS: reports or numbers. ARGV: for how many ms what has expired is kept for whoever counts it.
@@ -261,35 +294,45 @@ end
 return 0
 """)
 
-FIELDS: Final = Script("""
+FIELDS: Final = Script(
+    _UNLESS_WRONG_TYPE
+    + """
 -- KEYS: hashes. ARGV: per key the number of fields, and their names; 0: the names of all that there
--- are. Returns per key the values, or the names.
+-- are. Returns per key the values, or the names; false: it holds no hash.
 local found, at = {}, 1
 for k = 1, #KEYS do
   local last = at + tonumber(ARGV[at])
   if last == at then
-    found[k] = redis.call('HKEYS', KEYS[k])
+    found[k] = unless_wrong_type(redis.pcall('HKEYS', KEYS[k]))
   else
-    found[k] = redis.call('HMGET', KEYS[k], unpack(ARGV, at + 1, last))
+    found[k] = unless_wrong_type(redis.pcall('HMGET', KEYS[k], unpack(ARGV, at + 1, last)))
   end
   at = last + 1
 end
 return found
-""")
+"""
+)
 
-STATISTICS: Final = Script("""
+STATISTICS: Final = Script(
+    _UNLESS_WRONG_TYPE
+    + """
 -- KEYS: lease (or anything, without a fence), then statistics. ARGV: fence or '', then per workload
 -- the expected version, a ttl in s, the numbers of fields to set and to drop; then those fields and
--- values, and those fields. Returns 'fenced', or per workload 1, or 0: it has another version.
+-- values, and those fields. Returns 'fenced', or per workload 1, or 0: it has another version, or
+-- 2: its key holds no hash.
 if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'fenced' end
 local done, at = {}, 2
 for k = 2, #KEYS do
   local key = KEYS[k]
+  local reply = redis.pcall('HGET', key, 'v')
+  local wrong = type(reply) == 'table' and not unless_wrong_type(reply)
   -- Anything but a number is 0: HINCRBY would refuse it, and with it all workloads that follow.
-  local version = string.match(redis.call('HGET', key, 'v') or '0', '^%d+$') or '0'
+  local version = string.match(not wrong and reply or '0', '^%d+$') or '0'
   local sets, drops = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local first = at + 4
-  if version == ARGV[at] then
+  if wrong then
+    done[k - 1] = 2
+  elseif version == ARGV[at] then
     for i = first, first + sets * 2 - 1, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
     for i = first + sets * 2, first + sets * 2 + drops - 1 do redis.call('HDEL', key, ARGV[i]) end
     redis.call('HSET', key, 'v', string.format('%.0f', version + 1))
@@ -301,16 +344,18 @@ for k = 2, #KEYS do
   at = first + sets * 2 + drops
 end
 return done
-""")
+"""
+)
 
 WAKE: Final = Script("""
 -- KEYS: wakes. ARGV: proton id, channel, ms to remember it for a listener that is away.
 redis.set_repl(redis.REPL_NONE)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Whoever listens hears of it, whatever has become of the memory for those who are away.
+redis.call('PUBLISH', ARGV[2], ARGV[1])
 redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[3]))
-return redis.call('PUBLISH', ARGV[2], ARGV[1])
+return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[3]))
 """)
 
 KEEP: Final = Script("""

@@ -13,11 +13,13 @@ What cannot be decoded (`store.unreadable` counts it and says so once) is taken 
                             worker's whole past does not count again
     a report, or a proton   it says nothing until the worker sends a better one
     in it
+    a whole key, which      of a workload's: it has no statistics until the key is put right, and
+    holds another type      the recorder goes on with the others; of all reports: there are none
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,6 +29,7 @@ from controlplane.model.statistics import (
     NO_SUMMARY,
     SUMMARY,
     VERSION,
+    Bucket,
     Changes,
     Summary,
     decode_bucket,
@@ -36,13 +39,21 @@ from controlplane.model.statistics import (
 from controlplane.store import scripts
 from controlplane.store.client import Lease, Store
 from controlplane.store.connection import Argument
-from controlplane.store.errors import FencedError
+from controlplane.store.errors import FencedError, WrongTypeError
+from controlplane.store.wrong_type import wrong_type
 
 PER_CALL: Final = 256
 """Workloads in one call: the server does nothing else meanwhile."""
 
 _FIELDS_PER_CALL: Final = 4000
 """Below what a script may unpack."""
+
+
+_LATE: Final = 0
+_WRONG_TYPE: Final = 2
+"""What the script says of a workload that it has not written."""
+
+T = TypeVar("T")
 
 
 class LastReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,9 +105,14 @@ class Statistics:
 
     async def reports(self) -> list[Reported]:
         """The last report of every worker, also of those that are gone, until it is counted."""
-        found: list[tuple[int, bytes, bytes]] = await self._store.link.run(
-            scripts.REPORTS, [self._store.keys["reports"]]
-        )
+        key = self._store.keys["reports"]
+        try:
+            found: list[tuple[int, bytes, bytes]] = await self._store.link.run(
+                scripts.REPORTS, [key]
+            )
+        except WrongTypeError as exc:
+            self._store.unreadable.tell_key(key, exc)
+            return []
         reports = []
         for lives, worker, value in found:
             expires, _, body = value.partition(b" ")
@@ -129,18 +145,63 @@ class Statistics:
         )
 
     async def read(self, workload_id: str, names: Sequence[str]) -> dict[str, bytes]:
-        """Some fields of one workload; those that are not there are left out."""
+        """Some fields of one workload, as they are stored; those that are not there are left out.
+
+        To decode each only to see whether it can be decoded would be half of a reader's work: that
+        is left to who meets one that cannot, see `readable`.
+        """
         found: dict[str, bytes] = {}
         for first in range(0, len(names), _FIELDS_PER_CALL):
             part = names[first : first + _FIELDS_PER_CALL]
-            values = await self._store.link.call("HMGET", self._key(workload_id), *part)
+            try:
+                values = await self._store.link.call("HMGET", self._key(workload_id), *part)
+            except WrongTypeError as exc:
+                self._store.unreadable.tell_key(self._key(workload_id), exc)
+                return {}
             found |= {n: v for n, v in zip(part, values, strict=True) if v is not None}
-        return self.readable(workload_id, found)
+        return found
 
     async def read_all(self, workload_id: str) -> dict[str, bytes]:
-        """All fields of one workload."""
-        found: dict[bytes, bytes] = await self._store.link.call("HGETALL", self._key(workload_id))
-        return self.readable(workload_id, {_text(name): value for name, value in found.items()})
+        """All fields of one workload, as `read`."""
+        key = self._key(workload_id)
+        try:
+            found: dict[bytes, bytes] = await self._store.link.call("HGETALL", key)
+        except WrongTypeError as exc:
+            self._store.unreadable.tell_key(key, exc)
+            return {}
+        return {_text(name): value for name, value in found.items()}
+
+    def worked_out(
+        self,
+        workload_id: str,
+        fields: Mapping[str, bytes],
+        work: Callable[[Mapping[str, bytes]], T],
+    ) -> T:
+        """What some work makes of fields as they were read.
+
+        Args:
+            workload_id: Whose.
+            fields: From `read`, `read_all` or `read_many`.
+            work: Decodes what it needs. Where it meets one that cannot be decoded it is done again,
+                without those.
+        """
+        try:
+            return work(fields)
+        except ValueError:
+            return work(self.readable(workload_id, fields))
+
+    def buckets(
+        self, workload_id: str, fields: Mapping[str, bytes], names: Iterable[str]
+    ) -> dict[str, Bucket]:
+        """Those of some buckets that are there and can be decoded, by the names of their fields."""
+        found = {}
+        for name in names:
+            if (value := fields.get(name)) is not None:
+                try:
+                    found[name] = decode_bucket(value)
+                except ValueError as exc:
+                    self._tell(workload_id, name, exc)
+        return found
 
     def readable(self, workload_id: str, fields: Mapping[str, bytes]) -> dict[str, bytes]:
         """The fields of a workload that can be decoded, and `LOST` for what was seen."""
@@ -173,8 +234,7 @@ class Statistics:
     async def read_many(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, bytes]]:
         """Workload to some of its fields, in one call per 256 workloads.
 
-        They are as they are stored: decoding each to see whether it can be decoded is left to
-        who meets one that cannot, see `readable`.
+        They are as they are stored, as those of `read`.
         """
         found: dict[str, dict[str, bytes]] = {}
         for chunk in _chunks(list(wanted)):
@@ -185,14 +245,16 @@ class Statistics:
                 scripts.FIELDS, [self._key(workload_id) for workload_id in chunk], *arguments
             )
             for workload_id, row in zip(chunk, rows, strict=True):
-                pairs = zip(wanted[workload_id], row, strict=True)
+                if row is None:
+                    self._store.unreadable.tell_key(self._key(workload_id))
+                pairs = zip(wanted[workload_id], row or (), strict=row is not None)
                 found[workload_id] = {name: value for name, value in pairs if value is not None}
         return found
 
     async def summary(self, workload_id: str) -> Summary:
         """A workload's summary; an empty one where nothing was counted."""
-        value = await self._store.link.call("HGET", self._key(workload_id), SUMMARY)
-        return self.summary_of(workload_id, value)
+        found = await self.read(workload_id, [SUMMARY])
+        return self.summary_of(workload_id, found.get(SUMMARY))
 
     async def summaries(self, workload_ids: Sequence[str]) -> dict[str, bytes | None]:
         """Workload to its encoded summary, for `summary_of`; one call per 256 workloads."""
@@ -207,7 +269,9 @@ class Statistics:
                 scripts.FIELDS, [self._key(workload_id) for workload_id in chunk], *[0] * len(chunk)
             )
             for workload_id, row in zip(chunk, rows, strict=True):
-                found[workload_id] = [_text(name) for name in row]
+                if row is None:
+                    self._store.unreadable.tell_key(self._key(workload_id))
+                found[workload_id] = [_text(name) for name in row or ()]
         return found
 
     async def write(self, rewrites: Sequence[Rewrite], *, fence: Lease | None = None) -> set[str]:
@@ -220,15 +284,26 @@ class Statistics:
         Raises:
             FencedError: The lease is lost, nothing was written.
             StoreFullError: The disk is full, nothing was written.
+            WrongTypeError: The keys of some workloads hold no statistics; all others were written.
+                Not for the recorder, which has a fence: it goes on, and they are only counted.
         """
         self._store.check_room()
         late: set[str] = set()
+        wrong: list[str] = []
         for first in range(0, len(rewrites), PER_CALL):
             part = rewrites[first : first + PER_CALL]
-            late |= await self._write(part, fence)
+            for rewrite, done in zip(part, await self._write(part, fence), strict=True):
+                if done == _LATE:
+                    late.add(rewrite.workload_id)
+                elif done == _WRONG_TYPE:
+                    wrong.append(self._key(rewrite.workload_id))
+        for key in wrong:
+            if fence is None:
+                raise wrong_type(key)
+            self._store.unreadable.tell_key(key)
         return late
 
-    async def _write(self, rewrites: Sequence[Rewrite], fence: Lease | None) -> set[str]:
+    async def _write(self, rewrites: Sequence[Rewrite], fence: Lease | None) -> list[int]:
         keys = self._store.keys
         arguments: list[Argument] = [fence.value if fence else ""]
         for rewrite in rewrites:
@@ -237,7 +312,7 @@ class Statistics:
             for name, value in changes.sets.items():
                 arguments += [name, value]
             arguments += changes.drops
-        done = await self._store.link.run(
+        done: list[int] | bytes = await self._store.link.run(
             scripts.STATISTICS,
             [
                 keys[f"lease:{fence.name}"] if fence else keys["meta"],
@@ -247,7 +322,7 @@ class Statistics:
         )
         if isinstance(done, bytes) and fence is not None:
             raise FencedError(f"{fence.holder} no longer holds the lease {fence.name!r}")
-        return {r.workload_id for r, written in zip(rewrites, done, strict=True) if not written}
+        return list(done)
 
     async def forget(self, workload_id: str) -> None:
         """Delete everything about a workload."""

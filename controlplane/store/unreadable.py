@@ -10,6 +10,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from controlplane.store.errors import WrongTypeError
+from controlplane.store.wrong_type import wrong_type
+
 MAX_TOLD: Final = 1000
 """Places that are remembered as told; of more the log says nothing, they are only counted."""
 
@@ -44,12 +47,22 @@ class Unreadable:
             else:
                 yield found
 
-    def tell(self, place: str, exc: ValueError, **extra: str) -> None:
+    def tell_key(self, key: str, exc: WrongTypeError | None = None) -> None:
+        """Count a key that holds another type of value, and log it once.
+
+        Args:
+            key: Its whole name.
+            exc: What is known of it; None: no more than that.
+        """
+        self.tell(f"key {key}", exc or wrong_type(key))
+
+    def tell(self, place: str, exc: ValueError | WrongTypeError, **extra: str) -> None:
         """Count one, and log it if its place was not logged yet.
 
         Args:
             place: Where it is: a few words that are the same at every look.
-            exc: Why it cannot be read: msgspec's errors, and of what is no UTF-8.
+            exc: Why it cannot be read: msgspec's errors, and of what is no UTF-8; or its key holds
+                another type of value.
             extra: More for the log line.
         """
         self.count += 1

@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
-from controlplane.store.errors import StoreUnavailableError
+from controlplane.store.errors import StoreUnavailableError, WrongTypeError
 from controlplane.store.link import Link
+from controlplane.store.unreadable import Unreadable
 
 
-async def listen(link: Link, *, channel: str, key: str) -> AsyncGenerator[str, None]:
+async def listen(
+    link: Link, *, channel: str, key: str, unreadable: Unreadable
+) -> AsyncGenerator[str, None]:
     """Yield proton ids as they are woken; see `Store.wakes`.
 
     Args:
         link: The connection.
         channel: Where wake-ups are published.
         key: Sorted set of the recent ones.
+        unreadable: Where it is told that the key holds something else.
     """
     waiting: dict[str, None] = {}
     news = asyncio.Event()
@@ -38,9 +42,13 @@ async def listen(link: Link, *, channel: str, key: str) -> AsyncGenerator[str, N
             news.clear()
             if missed.is_set():
                 missed.clear()
-                with contextlib.suppress(StoreUnavailableError):  # then it comes up later
+                try:
                     recent: list[bytes] = await link.call("ZRANGE", key, 0, -1)
                     waiting.update(dict.fromkeys(raw.decode() for raw in recent))
+                except StoreUnavailableError:
+                    pass  # then it comes up later
+                except WrongTypeError as exc:
+                    unreadable.tell_key(key, exc)
             while waiting:
                 proton_id = next(iter(waiting))
                 del waiting[proton_id]

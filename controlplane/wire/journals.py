@@ -1,16 +1,21 @@
 """Events of a workload and scaling decisions (an extension)."""
 
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 from pydantic import Field
 
 from controlplane.model.decisions import Decision
+from controlplane.model.events import EventType
+from controlplane.model.explain import NameOf, nameless, with_names
 from controlplane.model.grants import Grant, Refusal
 from controlplane.model.shadows import Account, ShadowEntry, ShadowKind
 from controlplane.model.states import Importance
 from controlplane.model.workloads import Event
 from controlplane.wire.base import Shape, timestamp
+
+_OF_CAPACITY: Final = frozenset({EventType.CAPACITY_REFUSED, EventType.REPLICAS_PREEMPTED})
+"""Events whose message is a grant's note."""
 
 
 class EventFormatted(Shape):
@@ -24,15 +29,19 @@ class EventFormatted(Shape):
     details: dict[str, Any]
 
     @classmethod
-    def of(cls, event: Event) -> Self:
-        """The answer's form of an event."""
+    def of(cls, event: Event, name_of: NameOf = nameless) -> Self:
+        """The answer's form of an event; `name_of` says which workloads its reader may know."""
+        details = event.details
+        message = details.get("message")
+        if event.type in _OF_CAPACITY and isinstance(message, str):
+            details = {**details, "message": with_names(message, name_of)}
         return cls(
             id=event.id,
             workload_id=event.workload_id,
             timestamp=timestamp(event.at),
             event_type=event.type,
             actor_id=event.actor_id,
-            details=event.details,
+            details=details,
         )
 
 
@@ -48,6 +57,7 @@ class HolderFormatted(Shape):
     """Who has the capacity that was refused."""
 
     workload_id: str
+    workload_name: str | None = Field(description="null: the caller has no role on it.")
     proton_id: str
     importance: Importance
     replicas: int
@@ -70,12 +80,13 @@ class GrantFormatted(Shape):
     gave_way_to: str | None = Field(
         description="Workload for which it had to give up replicas in this time."
     )
+    gave_way_to_name: str | None = Field(description="null: the caller has no role on it.")
     decided_reason: str = Field(description="The reason of the decision before it was cut.")
     note: str
 
     @classmethod
-    def of(cls, grant: Grant, *, at: float) -> Self:
-        """The answer's form of a grant."""
+    def of(cls, grant: Grant, *, at: float, name_of: NameOf) -> Self:
+        """The answer's form of a grant; `name_of` says which workloads its reader may know."""
         return cls(
             granted=grant.granted,
             refusal=grant.refusal,
@@ -87,6 +98,7 @@ class GrantFormatted(Shape):
             holders=[
                 HolderFormatted(
                     workload_id=holder.workload_id,
+                    workload_name=name_of(holder.workload_id),
                     proton_id=holder.proton_id,
                     importance=holder.importance,
                     replicas=holder.replicas,
@@ -95,8 +107,9 @@ class GrantFormatted(Shape):
                 for holder in grant.holders
             ],
             gave_way_to=grant.gave_way_to,
+            gave_way_to_name=None if grant.gave_way_to is None else name_of(grant.gave_way_to),
             decided_reason=grant.decided_reason,
-            note=grant.note,
+            note=with_names(grant.note, name_of),
         )
 
 
@@ -118,8 +131,12 @@ class DecisionFormatted(Shape):
     )
 
     @classmethod
-    def of(cls, decision: Decision) -> Self:
-        """The answer's form of a decision."""
+    def of(cls, decision: Decision, name_of: NameOf = nameless) -> Self:
+        """The answer's form of a decision; `name_of` says which workloads its reader may know."""
+        steps = [StepFormatted(name=s.name, value=s.value, note=s.note) for s in decision.steps]
+        if decision.grant is not None and steps:
+            # The last step is the grant's: it has the same note.
+            steps[-1].note = with_names(steps[-1].note, name_of)
         return cls(
             id=decision.id,
             timestamp=timestamp(decision.at),
@@ -128,12 +145,12 @@ class DecisionFormatted(Shape):
             replicas=decision.replicas,
             previous_replicas=decision.previous_replicas,
             reason=decision.reason,
-            steps=[StepFormatted(name=s.name, value=s.value, note=s.note) for s in decision.steps],
+            steps=steps,
             inputs=decision.inputs,
             next=decision.next,
             grant=None
             if decision.grant is None
-            else GrantFormatted.of(decision.grant, at=decision.at),
+            else GrantFormatted.of(decision.grant, at=decision.at, name_of=name_of),
         )
 
 
@@ -150,11 +167,11 @@ class DecisionRecord(DecisionFormatted):
     )
 
     @classmethod
-    def of(cls, decision: Decision) -> Self:
-        """The answer's form of one decision."""
+    def of(cls, decision: Decision, name_of: NameOf = nameless) -> Self:
+        """The answer's form of one decision; `name_of` as in `DecisionFormatted`."""
         basis = decision.basis
         return cls(
-            **dict(DecisionFormatted.of(decision)),
+            **dict(DecisionFormatted.of(decision, name_of)),
             code_version=decision.code,
             basis=msgspec.json.decode(basis) if isinstance(basis, msgspec.Raw) else None,
         )

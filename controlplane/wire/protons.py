@@ -75,6 +75,12 @@ class ReplicaStatus(Shape):
     phase: str
     address: str | None
     node_address: str | None
+    bundle: str | None = Field(
+        description="Which of the named bundles it has; null: nothing was chosen. Our extension."
+    )
+    bundle_reason: str | None = Field(
+        description="Why it has none of the earlier ones; null: it has the first. Our extension."
+    )
     started_at: str | None
     conditions: list[Condition]
     containers: list[ContainerStatus]
@@ -93,6 +99,8 @@ class ReplicaStatus(Shape):
             phase=replica.phase,
             address=address,
             node_address=replica.node,
+            bundle=replica.bundle,
+            bundle_reason=replica.bundle_reason or None,
             started_at=maybe_timestamp(replica.started_at),
             conditions=[
                 Condition(

@@ -63,7 +63,9 @@ class GroupRuntimeShape(Shape):
     )
     bundle_selection_policy: str
     resolved_bundle: ResolvedBundle | None = Field(
-        None, description="The size of its replicas; null: as large as they state, or unlimited."
+        None,
+        description="The size of its replicas, of most of them where several bundles are named;"
+        " null: as large as they state, or unlimited.",
     )
     concurrency_limit_per_replica: int | None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadtests.scaling.bench import Plan, run
 from loadtests.scaling.contenders import CONTENDERS
-from loadtests.scaling.page import as_text, keep, render
+from loadtests.scaling.page import Json, as_text, keep, kept, render
 from loadtests.scaling.scenarios import BY_NAME, SCENARIOS
 
 SEEDS = (4, 5)
@@ -25,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.render and (options.quick or options.scenarios):
         parser.error("--render keeps whole runs: not with --quick or --scenarios")
+    if options.step_only:
+        return _measure_step()
     names = options.scenarios or (QUICK if options.quick else tuple(BY_NAME))
     plan = Plan(
         scenarios=[scenario for scenario in SCENARIOS if scenario.name in names],
@@ -36,15 +38,25 @@ def main(argv: list[str] | None = None) -> int:
     )
     result = run(plan, say=lambda line: print(line, flush=True))
     if options.render if options.step is None else options.step:
-        from loadtests.scaling.step import measure  # noqa: PLC0415 - starts a whole installation
-
-        result["step"] = measure(say=lambda line: print(line, flush=True))
+        result["step"] = _step()
     print(f"\n{as_text(result)}")
     if options.json:
         Path(options.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if options.render:
         keep(result)
         print(f"wrote {render()}")
+    return 0
+
+
+def _step() -> Json:
+    from loadtests.scaling.step import measure  # noqa: PLC0415 - starts whole installations
+
+    return measure(say=lambda line: print(line, flush=True))
+
+
+def _measure_step() -> int:
+    keep({**kept(), "step": _step()})
+    print(f"wrote {render()}")
     return 0
 
 
@@ -64,7 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         "--step",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="also measure a step on a running installation: a minute (only with --render)",
+        help="also measure a step on running installations: some minutes (only with --render)",
+    )
+    parser.add_argument(
+        "--step-only",
+        action="store_true",
+        help="measure nothing but the step, and render the page with the rest as it is kept",
     )
     parser.add_argument("--json", metavar="FILE", help="write all runs as JSON")
     parser.add_argument(

@@ -44,9 +44,15 @@ def keep(result: Json) -> None:
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
+def kept() -> Json:
+    """What was kept last."""
+    found: Json = json.loads(RESULT.read_text(encoding="utf-8"))
+    return found
+
+
 def render() -> str:
     """Write page and picture from what is kept; returns the page's name."""
-    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    result = kept()
     PICTURE.write_text(chart(result), encoding="utf-8")
     PAGE.write_text(as_markdown(result), encoding="utf-8")
     return PAGE.name
@@ -258,12 +264,17 @@ def _steps(result: Json) -> list[str]:
     step = result.get("step")
     if step is None:
         return []
-    rows: list[Row] = [("who", "most replicas wanted", "right count wanted after, s")]
+    rows: list[Row] = [
+        ("who", "most replicas wanted", "right count wanted after, s (median)", "from, s", "to, s")
+    ]
     rows += [
         (
             one["name"],
             str(one["wanted"]),
-            "never" if one["after_s"] is None else f"{one['after_s']:.2f}",
+            *(
+                "never" if one[key] is None else f"{one[key]:.2f}"
+                for key in ("after_s", "quickest_s", "slowest_s")
+            ),
         )
         for one in step["answers"]
     ]
@@ -273,8 +284,9 @@ def _steps(result: Json) -> list[str]:
         f"`tidegate up` on this machine with one workload, target {step['target']:g}; from one"
         f" moment to the next so many requests of {step['service_s']:g} s that {step['load']} are"
         f" in flight, for which {step['right']} replicas are right. Ours is measured from the"
-        " step's first request to the decision in the journal. The models meet the same step in the"
-        f" simulator at {step['phases']} moments of their own clocks.",
+        f" step's first request to the decision in the journal, in {step['runs']} installations one"
+        " after the other. The models meet the same step in the simulator at"
+        f" {step['phases']} moments of their own clocks.",
         "",
         *markdown_table(rows),
         "",

@@ -8,10 +8,11 @@ of its own and on free ports; what it decided, and when, stands in its journal.
 import asyncio
 import math
 import shlex
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from autoscaler.replay.chance import constant
+from autoscaler.replay.ours import Tidegate
 from autoscaler.replay.peers import Hpa, Keda, Knative, Terms
 from autoscaler.replay.scaler import Scaler, Seen
 from autoscaler.replay.simulate import run
@@ -33,6 +35,7 @@ from controlplane.cli.waiting import wait_for
 from controlplane.demo.client import OpenLoopClient
 from controlplane.model.decisions import Decision
 from controlplane.model.sections import StoreSettings
+from controlplane.model.workloads import Autoscaling, ScalingPolicy
 
 TARGET: Final = 4.0
 LOAD: Final = 20
@@ -47,6 +50,8 @@ AFTER_S: Final = 15.0
 """How long the running system gets the trickle, and the load."""
 MODEL_BEFORE_S: Final = 90.0
 MODEL_AFTER_S: Final = 120.0
+RUNS: Final = 5
+"""Of the running system."""
 PHASES: Final = 12
 """Moments of the models' own clocks at which the step comes: it makes up to 15 s of difference."""
 
@@ -56,35 +61,43 @@ _ALL: Final = 1000
 
 
 def measure(*, say: Callable[[str], None]) -> dict[str, Any]:
-    """Measure the running system, then ask the models.
+    """Measure the running system some times, then ask the models.
+
+    Returns:
+        The step (`target`, `load`, `service_s`, `right`), `runs`, `phases`, and `answers`: per
+        contender its `name`, the highest count it `wanted`, and the seconds until it wanted the
+        right one: `after_s` in the middle, `quickest_s` and `slowest_s`; None: not in every run.
 
     Raises:
-        CliError: It did not start.
+        CliError: The system did not start.
     """
     say(f"step: {LOAD} requests at a time, {RIGHT} replicas are right")
-    answers = [asyncio.run(_real())]
-    for name, make in (
-        ("Knative KPA", Knative),
-        ("HPA on load", Hpa),
-        ("KEDA HTTP add-on", Keda),
-    ):
-        found = [modelled(make, MODEL_BEFORE_S + 15.0 * i / PHASES) for i in range(PHASES)]
-        known = [after_s for after_s, _ in found if after_s is not None]
-        wanted = max(count for _, count in found)
-        for word, pick in (("best", min), ("worst", max)):
-            value = pick(known) if len(known) == PHASES else None
-            answers.append(
-                {"name": f"{name}, model, {word} moment", "after_s": value, "wanted": wanted}
-            )
-    for one in answers:
-        say(f"  {one['name']}: {one['after_s']}")
+    answers = [_answer("Tidegate, running", [asyncio.run(_real()) for _ in range(RUNS)])]
+    say(f"  {answers[0]}")
+    for name, make in MODELS.items():
+        moments = (MODEL_BEFORE_S + 15.0 * i / PHASES for i in range(PHASES))
+        answers.append(_answer(f"{name}, model", [modelled(make, step_s) for step_s in moments]))
+        say(f"  {answers[-1]}")
     return {
         "target": TARGET,
         "load": LOAD,
         "service_s": SERVICE_S,
         "right": RIGHT,
+        "runs": RUNS,
         "phases": PHASES,
         "answers": answers,
+    }
+
+
+def _answer(name: str, found: list[tuple[float | None, int]]) -> dict[str, Any]:
+    known = [after_s for after_s, _ in found if after_s is not None]
+    whole = len(known) == len(found)
+    return {
+        "name": name,
+        "wanted": max(count for _, count in found),
+        "after_s": round(statistics.median(known), 3) if whole else None,
+        "quickest_s": round(min(known), 3) if whole else None,
+        "slowest_s": round(max(known), 3) if whole else None,
     }
 
 
@@ -105,6 +118,25 @@ class Watched:
         self.next_s = self._scaler.next_s
         self.answers.append((seen.now_s, wanted))
         return wanted
+
+
+def _ours(terms: Terms) -> Scaler:
+    """Tidegate on the same terms, in the simulator."""
+    return Tidegate(
+        Autoscaling(
+            policies=(ScalingPolicy(metric="httpRequestsConcurrency", target=terms.target),),
+            min_replicas=terms.min_replicas,
+            max_replicas=terms.max_replicas,
+        )
+    )
+
+
+MODELS: Final[Mapping[str, Callable[[Terms], Scaler]]] = {
+    "Tidegate": _ours,
+    "Knative KPA": Knative,
+    "HPA on load": Hpa,
+    "KEDA HTTP add-on": Keda,
+}
 
 
 def modelled(make: Callable[[Terms], Scaler], step_s: float) -> tuple[float | None, int]:
@@ -141,7 +173,8 @@ def arrivals(step_s: float, end_s: float) -> list[float]:
     return trickle + steady
 
 
-async def _real() -> dict[str, Any]:
+async def _real() -> tuple[float | None, int]:
+    """What `modelled` returns, of a running installation."""
     with tempfile.TemporaryDirectory(prefix="scaling-step-") as directory:
         up = PrivateUp(
             Path(directory),
@@ -161,11 +194,8 @@ async def _real() -> dict[str, Any]:
     decisions = [msgspec.json.decode(entry, type=Decision) for entry in reversed(entries)]
     after = [decision for decision in decisions if decision.at >= began_at]
     found = next((one for one in after if one.replicas >= RIGHT), None)
-    return {
-        "name": "Tidegate, running",
-        "after_s": None if found is None else round(found.at - began_at, 3),
-        "wanted": max((one.replicas for one in after), default=0),
-    }
+    after_s = None if found is None else found.at - began_at
+    return after_s, max((one.replicas for one in after), default=0)
 
 
 def _deploy(api: Api) -> dict[str, Any]:

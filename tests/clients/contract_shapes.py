@@ -473,7 +473,7 @@ SNAPSHOT = shape(
                     "conditions": many(CONDITION),
                     "containers": many(CONTAINER_STATUS),
                 },
-                ("id", "phase"),
+                ("id", "phase", "bundle", "bundleReason"),
             )
         ),
     },

@@ -1,6 +1,8 @@
 """Statistics in the store: written whole or not at all, by one writer at a time."""
 
 import asyncio
+import re
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -15,10 +17,13 @@ from controlplane.model.statistics import (
     Changes,
     Level,
     bucket_field,
+    bucket_of_field,
+    decode_bucket,
+    decode_summary,
     encode,
     seen_field,
 )
-from controlplane.store.errors import FencedError
+from controlplane.store.errors import FencedError, WrongTypeError
 from controlplane.store.statistics import (
     PER_CALL,
     Rewrite,
@@ -154,6 +159,16 @@ def told(caplog) -> list[str]:
     return [record.place for record in caplog.records if "cannot be read" in record.message]
 
 
+def decoded(fields: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """The fields, as work that decodes all of them gets them."""
+    for name, value in fields.items():
+        if name == SUMMARY:
+            decode_summary(value)
+        elif bucket_of_field(name):
+            decode_bucket(value)
+    return fields
+
+
 async def test_a_field_that_cannot_be_read_hides_no_other(statistics, store, caplog):
     minute, hour = (bucket_field(level, 7, "p") for level in (Level.MINUTE, Level.HOUR))
     seen = seen_field("w1", "p")
@@ -162,12 +177,53 @@ async def test_a_field_that_cannot_be_read_hides_no_other(statistics, store, cap
     await store.link.call("HSET", store.keys["stats:w"], *sum((kept | broken).items(), ()))
     expected = kept | {seen: LOST}
     for _ in range(2):
-        assert await statistics.read_all("w") == expected
-        assert await statistics.read("w", [*kept, *broken]) == expected
+        fields = await statistics.read_all("w")
+        assert fields == await statistics.read("w", [*kept, *broken]) == kept | broken
+        assert statistics.worked_out("w", fields, decoded) == expected
+        assert statistics.buckets("w", fields, [minute, hour]) == {minute: Bucket(started=3)}
         assert await statistics.summary("w") == NO_SUMMARY
     assert len(told(caplog)) == len(set(told(caplog))) == 3, "once each, not at every look"
     assert {record.workload_id for record in caplog.records} == {"w"}
-    assert store.unreadable.count == 2 * (2 * 3 + 1)
+    assert store.unreadable.count == 2 * (3 + 1 + 1)
+
+
+async def test_reading_decodes_nothing(statistics, store):
+    await store.link.call("HSET", store.keys["stats:w"], SUMMARY, b"{broken")
+    assert await statistics.read_all("w") == {SUMMARY: b"{broken"}
+    assert statistics.worked_out("w", {SUMMARY: b"{broken"}, len) == 1, (
+        "nor does work that need not"
+    )
+    assert store.unreadable.count == 0
+
+
+async def test_a_key_of_another_type_hides_no_other_workload(statistics, store, caplog):
+    await statistics.write([rewrite("well", s="1")])
+    await store.link.call("SET", store.keys["stats:w"], "what a person wrote")
+    lease = await store.acquire("recorder", "me", ttl_s=60)
+    for _ in range(2):
+        assert await statistics.read("w", [SUMMARY]) == await statistics.read_all("w") == {}
+        assert await statistics.summary("w") == NO_SUMMARY
+        assert await statistics.read_many({"w": ["s"], "well": ["s"]}) == {
+            "w": {},
+            "well": {"s": b"1"},
+        }
+        assert {w: set(n) for w, n in (await statistics.names(["w", "well"])).items()} == {
+            "w": set(),
+            "well": {"s", VERSION},
+        }
+    both = [rewrite("w", s="2"), rewrite("well", expected="1", s="2")]
+    assert await statistics.write(both, fence=lease) == set(), "the recorder goes on"
+    with pytest.raises(WrongTypeError, match=re.escape(store.keys["stats:w"])):
+        await statistics.write([rewrite("w"), rewrite("well", expected="2", s="3")])
+    assert await statistics.read("well", ["s"]) == {"s": b"3"}
+    assert told(caplog) == [f"key {store.keys['stats:w']}"], "once, not at every look"
+    assert store.unreadable.count == 2 * 5 + 1
+
+
+async def test_reports_of_another_type_are_none(statistics, store, caplog):
+    await store.link.call("SET", store.keys["reports"], "what a person wrote")
+    assert await statistics.reports() == []
+    assert told(caplog) == [f"key {store.keys['reports']}"]
 
 
 @pytest.mark.parametrize("version", [b"{broken", b"\xff", b"1.5", b"-1"])

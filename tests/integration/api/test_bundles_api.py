@@ -4,7 +4,8 @@ import pytest
 
 from controlplane.model.nodes import Node
 from controlplane.model.sections import ApiSettings, Settings
-from controlplane.model.workloads import Proton
+from controlplane.model.states import ProtonState, ReplicaPhase
+from controlplane.model.workloads import Proton, Replica, Scale
 from tests.integration.api.conftest import GATEWAY, IDS, runtime_body
 
 BUNDLES = "/api/v2/mlops/compute/bundles"
@@ -120,6 +121,40 @@ async def test_of_the_candidates_the_first_that_a_node_could_carry_is_resolved(a
     assert group_of(after)["resourceBundles"] == group_of(before)["resourceBundles"]
     shown = (await api.owner.get(f"/api/v2/workloads/{before['id']}")).json()
     assert group_of(shown)["resolvedBundle"]["id"] == "gpu.medium", "what runs keeps its size"
+
+
+async def test_what_most_replicas_have_is_resolved_and_each_says_what_it_has_and_why(api):
+    workload = await api.workload(runtime=runtime_body(resourceBundles=["gpu.medium", "cpu.small"]))
+    of = {"workload_id": workload["id"], "updated_at": 20.0}
+    await api.write(
+        Scale(
+            id=workload["protonId"],
+            wanted_replicas=1,
+            ready_replicas=1,
+            state=ProtonState.RUNNING,
+            reason="on_target",
+            bundle="cpu.small",
+            **of,
+        ),
+        Replica(
+            id=IDS.new(),
+            workload_id=workload["id"],
+            proton_id=workload["protonId"],
+            phase=ReplicaPhase.READY,
+            bundle="cpu.small",
+            bundle_reason="gpu.medium: others have all of it",
+            created_at=20.0,
+        ),
+    )
+    one = f"/api/v2/workloads/{workload['id']}"
+    proton = f"{one}/protons/{workload['protonId']}"
+    for path in (one, f"{one}/settings", proton):
+        group = group_of((await api.owner.get(path)).json())
+        assert group["resourceBundles"] == ["gpu.medium", "cpu.small"]
+        assert group["resolvedBundle"]["id"] == "cpu.small"
+    [replica] = (await api.owner.get(f"{proton}/statusDetails")).json()["replicas"]
+    assert replica["bundle"] == "cpu.small"
+    assert replica["bundleReason"] == "gpu.medium: others have all of it"
 
 
 async def test_without_sizes_there_is_no_bundle(api):

@@ -2,9 +2,11 @@ import msgspec
 import pytest
 
 from controlplane.model.decisions import Decision, Reason, Step
+from controlplane.model.events import EventType
+from controlplane.model.grants import Grant, Holder, Refusal
 from controlplane.model.shadows import Account, ShadowEntry, ShadowKind, journal_name
-from controlplane.model.states import ProtonState, ReplicaPhase
-from controlplane.model.workloads import Replica, Scale
+from controlplane.model.states import AccessRole, Importance, ProtonState, ReplicaPhase
+from controlplane.model.workloads import Event, Replica, Scale, Workload
 from tests.integration.api.conftest import GATEWAY, IDS, runtime_body
 
 PATHS = ["/api/v2/workloads", "/api/v2/console/workloads"]
@@ -223,6 +225,68 @@ async def test_one_decision_comes_with_its_basis_bit_for_bit(api, path):
     missing = await api.owner.get(f"{one}/{'e' * 24}")
     assert missing.status_code == 404
     assert "has no decision" in missing.json()["detail"]
+
+
+async def test_a_refusal_names_the_workloads_that_its_reader_has_a_role_on(api):
+    holder = await api.workload(name="chat")
+    waiting = await api.workload(name="batch")
+    note = f"0 of 1 have room; held by workload {holder['id']} (high, 2)"
+    held = Holder(
+        workload_id=holder["id"],
+        proton_id=holder["protonId"],
+        importance=Importance.HIGH,
+        replicas=2,
+        since=1.0,
+    )
+    grant = Grant(
+        granted=0,
+        refusal=Refusal.HELD,
+        position=1,
+        line=1,
+        since=1.0,
+        holders=(held,),
+        gave_way_to=holder["id"],
+        decided_reason="on_target",
+        note=note,
+    )
+    made = decision(waiting, 1)
+    steps = (*made.steps, Step(name="capacity", value=0, note=note))
+    made = msgspec.structs.replace(made, reason=Reason.CAPACITY, steps=steps, grant=grant)
+    event = Event(
+        id=IDS.new(),
+        workload_id=waiting["id"],
+        at=1.0,
+        type=EventType.CAPACITY_REFUSED,
+        details={"message": note},
+    )
+    journals = {f"decisions:{waiting['protonId']}": made, f"events:{waiting['id']}": event}
+    for name, entry in journals.items():
+        await api.store.append(name, msgspec.json.encode(entry), keep=100)
+    scale, *_ = records(waiting, errored=False)
+    message = f"Waits for capacity: {note}."
+    user, reader = await api.person("ann")
+    record = api.services.mirror.get(Workload, waiting["id"])
+    roles = {**record.roles, user.id: AccessRole.USER}
+    await api.write(
+        msgspec.structs.replace(scale, granted_replicas=0, message=message),
+        msgspec.structs.replace(record, roles=roles),
+    )
+    path = f"/api/v2/workloads/{waiting['id']}"
+    for client, name, told in (
+        (api.owner, "chat", note.replace("workload ", "workload 'chat' ")),
+        (reader, None, note),
+    ):
+        (one,) = (await client.get(f"{path}/decisions")).json()["data"]
+        whole = (await client.get(f"{path}/decisions/{made.id}")).json()
+        assert one == {key: whole[key] for key in one}
+        assert one["grant"]["holders"][0]["workloadId"] == holder["id"]
+        assert one["grant"]["holders"][0]["workloadName"] == name
+        assert one["grant"]["gaveWayToName"] == name
+        assert (one["grant"]["note"], one["steps"][-1]["note"]) == (told, told)
+        newest, *_ = (await client.get(f"{path}/events")).json()["data"]
+        assert newest["details"]["message"] == told
+        shown = (await client.get(path)).json()["statusDetails"]["message"]
+        assert shown == f"Waits for capacity: {told}."
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -33,6 +33,25 @@ async def test_an_entry_that_cannot_be_read_hides_no_other(api):
     assert (await api.owner.get(f"{path}/decisions/{'0' * 24}")).status_code == 404
 
 
+async def test_a_key_of_another_type_is_left_out_and_named_where_it_is_needed(api):
+    workload = await api.workload()
+    path = f"/api/v2/workloads/{workload['id']}"
+    store = api.store
+    for name in (f"journal:events:{workload['id']}", f"stats:{workload['id']}"):
+        await store.link.call("UNLINK", store.keys[name])
+        await store.link.call("SET", store.keys[name], "what a person wrote")
+    for route in ("events", "stats", "stats/totalRequests"):
+        answer = await api.owner.get(f"{path}/{route}")
+        assert answer.status_code == 200, answer.text
+    assert (await api.owner.get(f"{path}/events")).json()["totalCount"] == 0
+    for method, route in (("POST", "stop"), ("DELETE", "stats?metricName=totalRequests")):
+        answer = await api.owner.request(method, f"{path}/{route}")
+        assert answer.status_code == 500
+        assert "UNLINK" in answer.json()["detail"]
+        assert workload["id"] in answer.json()["detail"]
+    assert (await api.owner.get(path)).json()["status"] != "stopped"
+
+
 async def test_statistics_that_cannot_be_read_are_left_out_and_counted(api):
     traffic = Traffic(api, await api.workload())
     await traffic.report(**BUSY)

@@ -123,6 +123,16 @@ async def test_bodies_of_both_generations_are_accepted_in_both_families(api, pat
     }
 
 
+async def test_a_misspelt_field_or_parameter_is_told_what_was_meant(api):
+    body = {"name": "w", "artefactId": "0" * 24, "colour": "x" * 10_000}
+    (meant, unlike, *_) = (await api.owner.post("/api/v2/workloads/", json=body)).json()["detail"]
+    assert meant["msg"] == "Extra inputs are not permitted, did you mean 'artifactId'?"
+    assert unlike["msg"] == "Extra inputs are not permitted"
+    assert len(unlike["input"]) == 200
+    (query,) = (await api.owner.get("/api/v2/workloads/?order_by=name")).json()["detail"]
+    assert query["msg"].endswith(", did you mean 'orderBy'?")
+
+
 async def test_without_a_word_about_scaling_there_is_one_replica(api):
     workload = await api.workload()
     (group,) = workload["runtime"]["containerGroups"]

@@ -16,12 +16,20 @@ from autoscaler.process import Autoscaler
 from autoscaler.reconcilers.base import ReplicaWriter, Secrets
 from autoscaler.reconcilers.processes import ProcessReconciler
 from controlplane.model.artifacts import ArtifactSpec, ContainerGroup, Resources
+from controlplane.model.bundles import Bundle
 from controlplane.model.decisions import Reason
 from controlplane.model.grants import Refusal
 from controlplane.model.nodes import Node
 from controlplane.model.sections import AutoscalerSettings, StoreSettings
 from controlplane.model.states import Importance, ProtonState, ReplicaPhase
-from controlplane.model.workloads import ContainerResources, Proton, Runtime, Scale
+from controlplane.model.workloads import (
+    ContainerResources,
+    GroupRuntime,
+    Proton,
+    Replica,
+    Runtime,
+    Scale,
+)
 from controlplane.sealing import KeyFile
 from controlplane.store.client import Store
 from tests.fakes.gateway_worker import FakeGatewayWorker
@@ -206,6 +214,46 @@ async def test_the_less_important_give_way_through_a_drain_and_come_back(
     assert events[-1] == "Capacity Granted"
 
 
+async def test_who_finds_its_first_bundle_taken_runs_on_the_next_one_and_says_so(
+    started: Started, store: Store
+):
+    running, reconcilers = started
+    pair, single = (
+        Bundle(id=name, name=name, cpu_count=1, memory_bytes=2**30, gpu_count=gpus)
+        for name, gpus in (("pair", 2), ("single", 1))
+    )
+    one_each = GroupRuntime(replica_count=1, resource_bundles=("single",), bundles=(single,))
+    choosing = GroupRuntime(
+        replica_count=1, resource_bundles=("pair", "single"), bundles=(pair, single)
+    )
+    first, second = (
+        msgspec.structs.replace(
+            gpu_proton(Importance.LOW), runtime=Runtime(container_groups=(group,))
+        )
+        for group in (one_each, choosing)
+    )
+
+    def ready(proton: Proton) -> list[Replica]:
+        present = reconcilers[-1].replicas() if reconcilers else ()
+        mine = [replica for replica in present if replica.proton_id == proton.id]
+        return [replica for replica in mine if replica.phase is ReplicaPhase.READY]
+
+    await store.put(first)
+    await until(lambda: ready(first), what="one of two GPUs is taken")
+    await store.put(second)
+    await until(lambda: ready(second), what="the second bundle has room")
+    [replica] = ready(second)
+    assert (replica.bundle, len(replica.gpus)) == ("single", 1)
+    assert replica.pid is not None
+    assert visible(replica.pid) == replica.gpus[0]
+
+    async def told() -> bool:
+        scale = await running.scale(second)
+        return (scale.bundle, scale.bundle_reason) == ("single", "pair: others have all of it")
+
+    await until_stored(told)
+
+
 async def test_a_wake_up_gets_its_share_without_waiting_for_a_tick(
     launch: Launch, store: Store, two_gpus: Inventory, settings: AutoscalerSettings
 ):
@@ -221,7 +269,7 @@ async def test_a_wake_up_gets_its_share_without_waiting_for_a_tick(
         await until(lambda: running.reconciler.ready(low.id) == 2)
         placement = running.reconciler.placements[low.id]
         assert placement is not None
-        assert placement.gpus == 1
+        assert [opening.gpus for opening in placement.openings] == [1, 1]
         await gateway.wake(top.id, queued=5)
         await until(lambda: (low.id, 1) in running.reconciler.plans, what="low gives way")
 
@@ -234,9 +282,14 @@ async def test_a_gpu_that_is_added_to_the_file_is_given_to_who_waits_for_it(
     group = msgspec.structs.replace(proton.runtime.group(), autoscaling=None, replica_count=3)
     proton = msgspec.structs.replace(proton, runtime=Runtime(container_groups=(group,)))
     await store.put(proton)
-    running = await launch(
-        chosen=settings, inventory=two_gpus, find_inventory=lambda: read_inventory(path)
-    )
+    faults = [RuntimeError("nobody thought of this")]
+
+    def find() -> Inventory:
+        if faults:
+            raise faults.pop()
+        return read_inventory(path)
+
+    running = await launch(chosen=settings, inventory=two_gpus, find_inventory=find)
     await running.leading()
     await until(lambda: (proton.id, 2) in running.reconciler.plans, what="two of three")
     assert (proton.id, 3) not in running.reconciler.plans

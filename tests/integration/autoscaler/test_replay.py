@@ -110,10 +110,10 @@ class World:
         for replica in staying[wanted:]:
             self._turn(replica, ReplicaPhase.DRAINING, 2.0)
         places: list[tuple[str, ...]] = [()] * (wanted - len(staying))
-        if placement is not None and placement.gpus:
+        if placement is not None and placement.openings:
             taken = {gpu for replica in self.found.values() for gpu in replica.gpus}
             free = [gpu.id for gpu in BOX.machines[0].gpus if gpu.id not in taken]
-            places = [(gpu,) for gpu in free[: len(placement.spots)]][: len(places)]
+            places = [(gpu,) for gpu in free[: len(placement.openings)]][: len(places)]
         for gpus in places:
             replica = Replica(
                 id=ids.new(),

@@ -1,6 +1,7 @@
 """GPUs that nobody needs to have, given to real processes, over restarts of the autoscaler."""
 
 import asyncio
+import dataclasses
 import os
 import signal
 
@@ -9,14 +10,14 @@ import pytest
 
 from autoscaler.core.capacity_room import Spot
 from autoscaler.inventory import Gpu, Inventory, Machine
-from autoscaler.reconcilers.base import Placement
+from autoscaler.reconcilers.base import Opening, Placement
 from controlplane.model.states import ReplicaPhase
 from tests.fakes.replicas import proton
 from tests.fakes.waiting import until
 from tests.integration.reconciler.conftest import Bench
 
 SPOT = Spot("box", "NVIDIA A10G")
-ONE_GPU = Placement(gpus=1, spots=(SPOT,))
+ONE_GPU = Placement(openings=(Opening(spot=SPOT, gpus=1),))
 OTHER = "e" * 24
 
 
@@ -47,7 +48,7 @@ async def test_a_replica_keeps_its_gpu_over_a_restart_of_the_autoscaler(
     waiting = await bench.message("Waits for its GPU")
     assert waiting.phase is ReplicaPhase.PENDING
     # Still a child of this process: collected here, as init does after a real restart.
-    reconciler.plan(proton(), 0, Placement(gpus=1))
+    reconciler.plan(proton(), 0, Placement())
     os.kill(before.pid, signal.SIGTERM)
     await asyncio.to_thread(os.waitpid, before.pid, 0)
     replicas = await bench.ready(2)
@@ -72,3 +73,24 @@ async def test_an_orphan_s_gpu_is_nobody_s_before_it_has_ended(bench: Bench, two
     reconciler.plan(proton(proton_id=OTHER), 2, ONE_GPU)
     replicas = await bench.ready(2)
     assert sorted(gpu for r in replicas for gpu in r.gpus) == ["GPU-0", "GPU-1"]
+
+
+async def test_a_replica_whose_gpu_is_gone_runs_on_another_one(bench: Bench, two_gpus: Inventory):
+    reconciler = await bench.start(inventory=two_gpus)
+    reconciler.plan(proton(), 1, ONE_GPU)
+    [before] = await bench.ready(1)
+    [box] = two_gpus.machines
+    left = dataclasses.replace(box, gpus=box.gpus[1:])
+    reconciler.renew(Inventory(machines=(left,)))
+
+    def moved() -> bool:
+        reconciler.set_load({}, acknowledged_revision=10**9)
+        reconciler.plan(proton(), 1, Placement())
+        [replica] = reconciler.replicas()
+        return replica.phase is ReplicaPhase.READY and replica.gpus == ("GPU-1",)
+
+    await until(moved)
+    [after] = reconciler.replicas()
+    assert after.id == before.id
+    assert after.pid is not None
+    assert psutil.Process(after.pid).environ()["CUDA_VISIBLE_DEVICES"] == "GPU-1"

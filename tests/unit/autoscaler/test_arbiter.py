@@ -7,8 +7,9 @@ from autoscaler.arbiter import Arbiter
 from autoscaler.core.capacity_room import Spot
 from autoscaler.core.observation import scaling_of
 from autoscaler.inventory import NO_MACHINES, Gpu, Inventory, Machine
-from autoscaler.reconcilers.base import Placement
+from autoscaler.reconcilers.base import Opening, Placement
 from controlplane.model.artifacts import Container, ContainerGroup, Resources
+from controlplane.model.bundles import Bundle
 from controlplane.model.decisions import Decision, Reason
 from controlplane.model.grants import Refusal
 from controlplane.model.sections import AutoscalerSettings
@@ -181,7 +182,7 @@ def test_a_refusal_is_written_into_the_decision():
     assert (verdict.decision.reason, grant.refusal) == (Reason.CAPACITY, Refusal.HELD)
     assert grant.since == AT - 5, "5 s after the settlement at which it was refused"
     assert [holder.workload_id for holder in grant.holders] == [top.workload_id]
-    assert verdict.placement == Placement(gpus=1)
+    assert verdict.placement == Placement()
 
 
 def test_new_replicas_are_told_where_there_is_room():
@@ -189,7 +190,7 @@ def test_new_replicas_are_told_where_there_is_room():
     owner = asking("a", GPU)
     desk.gets(owner, 2, replica("r1", "a"))
     verdict = desk.arbiter.verdict("a", decision(owner, 2), now_s=NOW_S)
-    assert verdict.placement == Placement(gpus=1, spots=(SPOT,))
+    assert verdict.placement == Placement(openings=(Opening(spot=SPOT, gpus=1),))
     verdict = desk.arbiter.verdict("a", decision(owner, 1), now_s=NOW_S)
     assert verdict.replicas == 1, "never more than the decision, whatever was settled before"
 
@@ -319,3 +320,80 @@ def test_the_first_gpus_that_are_found_are_shared_out_from_then_on():
     assert desk.gets(owner, 3) == 2
     desk.arbiter.renew(more(0))
     assert desk.gets(owner, 3) == 0
+
+
+def sized_gpu(name: str, label: str, gpus: int = 1) -> Bundle:
+    return Bundle(
+        id=name,
+        name=name,
+        cpu_count=1,
+        memory_bytes=2**20,
+        gpu_count=gpus,
+        gpu_maker="nvidia",
+        gpu_type_label=label,
+    )
+
+
+FIRST, SECOND = sized_gpu("first", "a10g"), sized_gpu("second", "l4", gpus=2)
+MIXED = Inventory(
+    machines=(
+        Machine(
+            name="n1",
+            cpu=4.0,
+            memory_bytes=2**30,
+            gpus=(
+                Gpu(id="g0", type="A10G"),
+                *(Gpu(id=f"h{number}", type="L4") for number in range(3)),
+            ),
+        ),
+    )
+)
+
+
+def choosing(name: str, *bundles: Bundle, importance: Importance = Importance.LOW) -> Proton:
+    """A proton whose owner named these bundles."""
+    made = asking(name, Resources(), importance=importance)
+    group = msgspec.structs.replace(
+        made.runtime.group(), resource_bundles=tuple(b.id for b in bundles), bundles=bundles
+    )
+    return msgspec.structs.replace(made, runtime=Runtime(container_groups=(group,)))
+
+
+def openings(desk: Desk, owner: Proton, replicas: int, *running: Replica) -> tuple[Opening, ...]:
+    desk.gets(owner, replicas, *running)
+    verdict = desk.arbiter.verdict(owner.id, decision(owner, replicas), now_s=NOW_S)
+    assert verdict.placement is not None
+    return verdict.placement.openings
+
+
+def test_each_new_replica_is_told_which_bundle_has_room_and_why_not_an_earlier_one():
+    assert openings(Desk(MIXED), choosing("a", FIRST, SECOND), 3) == (
+        Opening(spot=Spot("n1", "A10G"), gpus=1, bundle=FIRST),
+        Opening(
+            spot=Spot("n1", "L4"), gpus=2, bundle=SECOND, reason="first: others have all of it"
+        ),
+    )
+
+
+def test_only_the_bundle_counts_that_is_the_only_one_named():
+    desk = Desk(MIXED)
+    owner = choosing("a", FIRST)
+    assert openings(desk, owner, 3) == (Opening(spot=Spot("n1", "A10G"), gpus=1, bundle=FIRST),)
+    assert desk.gets(owner, 3) == 1
+
+
+def test_a_running_replica_holds_what_its_own_bundle_takes():
+    desk = Desk(MIXED)
+    mine = replica("r1", "a", gpus=("h0", "h1"), gpu_type="L4", bundle="second")
+    [opening] = openings(desk, choosing("a", FIRST, SECOND), 3, mine)
+    assert opening.bundle == FIRST
+    assert desk.gets(choosing("b", SECOND), 1) == 0
+    desk.arbiter.leave("a", (mine,), at=AT, now_s=NOW_S)
+    assert desk.gets(choosing("b", SECOND), 1) == 0
+    desk.arbiter.leave("a", (), at=AT, now_s=NOW_S)
+    assert desk.gets(choosing("b", SECOND), 1) == 1
+
+
+def test_who_has_a_first_choice_that_nobody_shares_out_is_not_held_up():
+    cores = Bundle(id="cores", name="cores", cpu_count=1, memory_bytes=2**20)
+    assert not Desk(MIXED).ask(choosing("a", cores, FIRST), 9)

@@ -1,5 +1,6 @@
 """What a machine has: from a file, from NVML, from its cgroup."""
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +18,14 @@ from autoscaler.inventory import (
     Inventory,
     InventoryError,
     Machine,
-    changes_of,
     find_gpus,
     find_inventory,
+    follow,
     inventory_of,
     read_inventory,
 )
 from controlplane.model.sections import AutoscalerSettings
+from tests.fakes.processes import InlineExecutor
 from tests.fakes.virtual_time import run_virtual
 
 GIB = 2**30
@@ -261,31 +263,70 @@ def test_one_inventory_lacks_what_the_other_has():
         pytest.param([1, 0, 0], [0], id="in-a-row-and-the-same"),
         pytest.param([1, "away", 1], [1], id="a-file-that-cannot-be-used-says-nothing"),
         pytest.param(["away", "away", 3, "away"], [3], id="and-is-told-of-once-a-time"),
+        pytest.param(["fault", "fault", 3, "fault", 4], [3, 4], id="nor-does-what-nobody-foresaw"),
     ],
 )
 def test_what_there_is_is_looked_at_again(looks, expected, caplog: pytest.LogCaptureFixture):
-    left = list(looks)
+    used, faults = followed(looks)
+    assert used == [gpus_of(2), *(gpus_of(count) for count in expected)]
+    assert faults == looks.count("fault")
+    for word, said in (("away", "stays as it is"), ("fault", "not followed")):
+        told = [record for record in caplog.records if said in record.message]
+        begins = [one == word != before for one, before in zip(looks, [0, *looks], strict=False)]
+        assert len(told) == sum(begins)
+
+
+def followed(looks, *, unusable: tuple[int, ...] = ()) -> tuple[list[Inventory], int]:
+    """What was used in so many looks, and how many faults were counted.
+
+    Args:
+        looks: What each look finds: a number of GPUs, or what is wrong.
+        unusable: Uses that fail, from 0.
+    """
+    left, used, tries, faults = list(looks), [], [], []
 
     def find() -> Inventory:
-        if not left:
-            raise NvmlFaultError("the test is over")
-        count = left.pop(0)
-        if count == "away":
+        found = left.pop(0)
+        if found == "away":
             raise InventoryError("the file is away")
-        return gpus_of(count)
+        if found == "fault":
+            raise RuntimeError("nobody thought of this")
+        return gpus_of(found)
 
-    async def scenario() -> list[Inventory]:
-        found: list[Inventory] = []
-        looking = changes_of(gpus_of(2), find, every_s=30.0)
-        with suppress(NvmlFaultError):
-            while True:
-                found.append(await anext(looking))
-        return found
+    async def use(inventory: Inventory) -> None:
+        tries.append(inventory)
+        if len(tries) - 1 in unusable:
+            raise RuntimeError("it cannot be used")
+        used.append(inventory)
 
-    assert run_virtual(scenario()) == [gpus_of(count) for count in expected]
-    told = [record for record in caplog.records if "stays as it is" in record.message]
-    begins = [one == "away" != before for one, before in zip(looks, [0, *looks], strict=False)]
-    assert len(told) == sum(begins)
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_default_executor(InlineExecutor())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(30.0 * len(looks) + 15):
+                await follow(gpus_of(2), find, use, failed=lambda: faults.append(1), every_s=30.0)
+
+    run_virtual(scenario())
+    return used, len(faults)
+
+
+def test_what_could_not_be_used_is_used_at_the_next_look(caplog: pytest.LogCaptureFixture):
+    assert followed([2, 2], unusable=(0,)) == ([gpus_of(2)], 1)
+    assert followed([3, 4, 4], unusable=(1,)) == ([gpus_of(2), gpus_of(4)], 1)
+    caplog.clear()
+    assert followed([3, 3, 3], unusable=(1, 2)) == ([gpus_of(2), gpus_of(3)], 2)
+    assert len([r for r in caplog.records if "not followed" in r.message]) == 1
+
+
+def test_an_inventory_that_never_changes_is_used_until_that_goes_well():
+    tries: list[Inventory] = []
+
+    async def use(inventory: Inventory) -> None:
+        tries.append(inventory)
+        if len(tries) < 3:
+            raise RuntimeError("it cannot be used")
+
+    run_virtual(follow(NO_MACHINES, None, use, failed=lambda: None))
+    assert tries == [NO_MACHINES] * 3
 
 
 def test_what_was_said_of_gpus_is_not_said_again(caplog: pytest.LogCaptureFixture):

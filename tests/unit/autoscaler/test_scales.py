@@ -17,10 +17,11 @@ from autoscaler.scales import (
     Unwritten,
 )
 from controlplane.model.artifacts import ArtifactSpec
+from controlplane.model.bundles import Bundle
 from controlplane.model.decisions import Decision, Reason, Step
 from controlplane.model.grants import Grant, Refusal
 from controlplane.model.states import ProtonState, ReplicaPhase
-from controlplane.model.workloads import Event, Proton, Replica, Runtime, Scale
+from controlplane.model.workloads import Event, GroupRuntime, Proton, Replica, Runtime, Scale
 from controlplane.store.client import Delete, Put
 
 PROTON = Proton(
@@ -211,6 +212,21 @@ def test_replicas_that_become_ready_are_written_but_not_journaled(book):
     assert record.decision_id == first.decision_id
     assert (record.cold_start_p50_s, record.cold_start_p90_s) == (1.25, 1.25)
     assert decisions(unwritten) == []
+
+
+def test_the_bundle_that_most_replicas_have_stands_in_the_record_with_the_reason(book):
+    book.note(finding(1), now_s=0.0)
+    assert (scale(taken(book)).bundle, PROTON.runtime.group().bundles) == (None, ())
+    bundles = tuple(Bundle(id=n, name=n, cpu_count=1, memory_bytes=1) for n in ("a", "b"))
+    group = GroupRuntime(resource_bundles=("a", "b"), bundles=bundles)
+    found = finding(1, ready=1)
+    found.proton = msgspec.structs.replace(PROTON, runtime=Runtime(container_groups=(group,)))
+    [only] = found.replicas
+    why = "a: others have all of it"
+    found.replicas = [msgspec.structs.replace(only, bundle="b", bundle_reason=why)]
+    book.note(found, now_s=0.1)
+    record = scale(taken(book))
+    assert (record.bundle, record.bundle_reason) == ("b", why)
 
 
 def test_quantiles_are_of_its_own_starts(book):

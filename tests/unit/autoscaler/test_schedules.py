@@ -1,15 +1,15 @@
-"""When schedules hold, at every change of the clocks, and what is said of it."""
+"""When schedules hold, what is said of it, and how long that is kept."""
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscaler.core.schedules import Scheduled, bounds_at
-from autoscaler.schedules import Calendar, spans_of
+from autoscaler.core.schedules import Scheduled
+from autoscaler.schedules import Calendar
 from controlplane.model.behavior import Schedule
+from controlplane.model.schedules import bounds_at, spans_of
 
 HOUR_S = 3600.0
 OFFICE = Schedule(
@@ -150,77 +150,14 @@ def test_a_change_that_changes_nothing_is_not_told():
     assert found("2026-11-23T07:00+00:00", same).following == ""
 
 
-# -- when the clocks change ---------------------------------------------------------------------
-
-
-def begins(schedule: Schedule, moment: str) -> list[str]:
-    zone = ZoneInfo(schedule.timezone)
-    return [
-        datetime.fromtimestamp(span.begin, zone).isoformat(timespec="minutes")
-        for span in spans_of(schedule, at=at(moment))
-    ]
-
-
 def nightly(cron: str, timezone: str = "Europe/Vienna") -> Schedule:
     return Schedule(cron=cron, timezone=timezone, duration_s=HOUR_S, min_replicas=2)
-
-
-def test_what_falls_into_the_hour_that_is_left_out_begins_right_after_it():
-    skipped = nightly("30 2 * * *")
-    assert begins(skipped, "2026-03-29T01:59+01:00") == [
-        "2026-03-28T02:30+01:00",
-        "2026-03-29T03:00+02:00",
-    ]
-    assert begins(skipped, "2026-03-29T03:00+02:00") == [
-        "2026-03-29T03:00+02:00",
-        "2026-03-30T02:30+02:00",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("moment", "last", "following"),
-    [
-        ("2026-10-25T02:29+02:00", "2026-10-24T02:30+02:00", "2026-10-25T02:30+02:00"),
-        ("2026-10-25T02:30+02:00", "2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"),
-        ("2026-10-25T02:10+01:00", "2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"),
-        ("2026-10-25T02:40+01:00", "2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"),
-        ("2026-10-25T05:00+01:00", "2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"),
-    ],
-)
-def test_what_falls_into_the_doubled_hour_begins_once(moment, last, following):
-    assert begins(nightly("30 2 * * *"), moment) == [last, following]
 
 
 def test_a_duration_is_elapsed_time():
     over = nightly("30 2 * * *")
     assert bounds("2026-10-25T02:29+01:00", over) == (2, 10)
     assert bounds("2026-10-25T02:30+01:00", over) == (1, 10)
-
-
-def test_every_hour_stays_every_hour_when_the_clocks_change():
-    hourly = nightly("0 * * * *")
-    assert begins(hourly, "2026-10-25T02:30+01:00") == [
-        "2026-10-25T02:00+01:00",
-        "2026-10-25T03:00+01:00",
-    ]
-    assert begins(hourly, "2026-10-25T02:30+02:00") == [
-        "2026-10-25T02:00+02:00",
-        "2026-10-25T02:00+01:00",
-    ]
-
-
-@given(
-    cron=st.sampled_from(["30 2 * * *", "0 3 * * 0", "15,45 1-3 * * *", "0 * * * *", "0 0 1 * *"]),
-    timezone=st.sampled_from(["Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "UTC"]),
-    moment=st.integers(int(at("2026-01-01T00:00+00:00")), int(at("2027-01-01T00:00+00:00"))),
-)
-def test_the_last_begin_is_not_later_than_now_and_the_next_is(cron, timezone, moment):
-    schedule = nightly(cron, timezone)
-    last, following = spans_of(schedule, at=float(moment))
-    assert last.begin <= moment < following.begin
-    # Nothing lies between them: seen from any time in between, they are the same.
-    between = (last.begin + following.begin) / 2
-    assert spans_of(schedule, at=between) == [last, following]
 
 
 # -- what cannot be read ------------------------------------------------------------------------
@@ -234,11 +171,6 @@ def test_a_schedule_that_cannot_be_read_changes_nothing(cron, timezone):
     lost = Schedule(cron=cron, timezone=timezone, duration_s=60, min_replicas=5)
     scheduled = found("2026-11-23T08:00+00:00", lost)
     assert scheduled == Scheduled(low=1, high=10)
-
-
-def test_a_schedule_that_never_begins_has_no_spans():
-    never = Schedule(cron="0 0 */20 * 1L", duration_s=60, min_replicas=5)
-    assert spans_of(never, at=at("2026-01-01T00:00+00:00")) == []
 
 
 # -- the calendar -------------------------------------------------------------------------------

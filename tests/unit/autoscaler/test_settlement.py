@@ -131,20 +131,20 @@ class Installation:
         for replica in goes:
             draining = msgspec.structs.replace(replica, phase=ReplicaPhase.DRAINING)
             self.replicas[replica.id] = draining
-        for spot in placement.spots[: max(0, verdict.replicas - len(left))]:
+        for opening in placement.openings[: max(0, verdict.replicas - len(left))]:
             taken = {gpu for replica in self.replicas.values() for gpu in replica.gpus}
-            machine = next(m for m in self.inventory.machines if m.name == spot.node)
+            machine = next(m for m in self.inventory.machines if m.name == opening.spot.node)
             free = [gpu.id for gpu in machine.gpus if gpu.id not in taken]
-            assert len(free) >= placement.gpus, "granted, and not there"
+            assert len(free) >= opening.gpus, "granted, and not there"
             self.made += 1
             self.replicas[f"r{self.made}"] = Replica(
                 id=f"r{self.made}",
                 workload_id=decided.proton.workload_id,
                 proton_id=decided.proton.id,
                 phase=ReplicaPhase.READY,
-                node=spot.node,
-                gpus=tuple(free[: placement.gpus]),
-                gpu_type=spot.gpu_type,
+                node=opening.spot.node,
+                gpus=tuple(free[: opening.gpus]),
+                gpu_type=opening.spot.gpu_type,
                 created_at=self.now_s + 1e9,
                 started_at=self.now_s + 1e9,
             )

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from autoscaler.admin import AdminServer
 from autoscaler.core.observation import Observation, Scaling
 from autoscaler.core.steps import LoadView
 from autoscaler.proton_metrics import PROTONS_SHOWN
-from autoscaler.telemetry import AdminServer, Telemetry
+from autoscaler.telemetry import Telemetry
 from controlplane.model.decisions import Decision, Reason
 from controlplane.model.workloads import ScalingPolicy
 from tests.unit.autoscaler.core.reports_for_tests import steady

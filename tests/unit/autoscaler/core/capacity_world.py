@@ -4,9 +4,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import msgspec
+from hypothesis import strategies as st
 
+from autoscaler.core.capacity import arbitrate
 from autoscaler.core.capacity_books import Books
-from autoscaler.core.capacity_claims import Claim, Holding, Outcome, Stay, Terms
+from autoscaler.core.capacity_claims import (
+    Arbitration,
+    Claim,
+    Holding,
+    Outcome,
+    Past,
+    Stay,
+    Terms,
+)
 from autoscaler.core.capacity_room import GpuModel, Node, Nodes, Spot
 from controlplane.model.bundles import ReplicaNeeds
 from controlplane.model.states import Importance
@@ -29,6 +39,7 @@ def claim(
     importance: Importance = Importance.LOW,
     floor: int = 0,
     needs: ReplicaNeeds | None = None,
+    others: tuple[ReplicaNeeds, ...] = (),
 ) -> Claim:
     """A claim; for one GPU a replica if nothing else is said."""
     return Claim(
@@ -36,6 +47,7 @@ def claim(
         workload_id=f"w-{name}",
         importance=importance,
         needs=needs or ReplicaNeeds(gpus=1),
+        others=others,
         wanted=wanted,
         floor=floor,
         holdings=holdings,
@@ -49,9 +61,27 @@ def holding(
     since_s: float = 0.0,
     stay: Stay = Stay.STAYING,
     model: str | None = "NVIDIA A10G",
+    candidate: int = 0,
 ) -> Holding:
     """A replica with its place."""
-    return Holding(replica_id=name, spot=Spot(node, model), since_s=since_s, stay=stay)
+    spot = Spot(node, model)
+    return Holding(replica_id=name, spot=spot, since_s=since_s, stay=stay, candidate=candidate)
+
+
+def shared(
+    *claims: Claim,
+    nodes: tuple[Node, ...] = (gpu_node(),),
+    pasts: dict[str, Past] | None = None,
+    terms: Terms = QUICK,
+    now_s: float = 1000.0,
+) -> Arbitration:
+    """One arbitration."""
+    return arbitrate(claims, Nodes(nodes), pasts or {}, terms=terms, now_s=now_s)
+
+
+def granted(*claims: Claim, nodes: tuple[Node, ...] = (gpu_node(),)) -> dict[str, int]:
+    """What it grants, by claim."""
+    return {name: o.granted for name, o in shared(*claims, nodes=nodes).outcomes.items()}
 
 
 @dataclass
@@ -122,9 +152,10 @@ class Machines:
         used: Counter[tuple[str, str]] = Counter()
         for asked in self.books.claims.values():
             for h in asked.holdings:
-                used[h.spot.node, "cpu"] += round(asked.needs.cpu * 1000)
-                used[h.spot.node, "memory"] += asked.needs.memory_bytes
-                used[h.spot.node, f"gpu {h.spot.gpu_type}"] += asked.needs.gpus
+                needs = asked.candidates[h.candidate]
+                used[h.spot.node, "cpu"] += round(needs.cpu * 1000)
+                used[h.spot.node, "memory"] += needs.memory_bytes
+                used[h.spot.node, f"gpu {h.spot.gpu_type}"] += needs.gpus
         for node in self.nodes:
             used[node.name, "cpu"] -= round(node.cpu * 1000)
             used[node.name, "memory"] -= node.memory_bytes
@@ -140,9 +171,17 @@ class Machines:
             (self._drain(holdings, h) if h.replica_id in outcome.victims else staying.append(h))
         for h in sorted(staying, key=lambda h: (h.since_s, h.replica_id))[outcome.granted :]:
             self._drain(holdings, h)
-        for node, model in outcome.spots[: max(0, outcome.granted - len(staying))]:
+        chosen = [choice.candidate for choice in outcome.choices] or [0] * len(outcome.spots)
+        new_ones = list(zip(outcome.spots, chosen, strict=True))
+        for (node, model), candidate in new_ones[: max(0, outcome.granted - len(staying))]:
             self.made += 1
-            new = holding(f"r{self.made:05}", node=node, since_s=self.now_s, model=model)
+            new = holding(
+                f"r{self.made:05}",
+                node=node,
+                since_s=self.now_s,
+                model=model,
+                candidate=candidate,
+            )
             holdings.append(new)
             self.moves.append(f"{asked.id} starts {new.replica_id}")
         self.books.put(msgspec.structs.replace(asked, holdings=tuple(holdings)))
@@ -150,3 +189,69 @@ class Machines:
     def _drain(self, holdings: list[Holding], h: Holding) -> None:
         holdings[holdings.index(h)] = msgspec.structs.replace(h, stay=Stay.ENDING)
         self.moves.append(f"{h.replica_id} drains")
+
+
+# -- anything: for properties ---------------------------------------------------------------------
+
+IMPORTANCES = st.sampled_from(list(Importance))
+NEEDS = st.builds(
+    ReplicaNeeds,
+    cpu=st.sampled_from([0.0, 0.0, 0.5, 2.0]),
+    memory_bytes=st.sampled_from([0, 0, GIB]),
+    gpus=st.sampled_from([0, 1, 1, 2, 4]),
+    gpu_type=st.sampled_from([None, None, "a10g", "l4"]),
+)
+NODES = st.lists(
+    st.tuples(
+        st.sampled_from([2.0, 4.0]), st.sampled_from([2, 8]), st.integers(0, 4), st.integers(0, 2)
+    ),
+    min_size=1,
+    max_size=3,
+).map(
+    lambda rows: tuple(
+        Node(
+            name=f"n{number}",
+            cpu=cpu,
+            memory_bytes=gib * GIB,
+            gpus=(
+                GpuModel(type="NVIDIA A10G", memory_bytes=24 * GIB, count=a10gs),
+                GpuModel(type="NVIDIA L4", memory_bytes=24 * GIB, count=l4s),
+            ),
+        )
+        for number, (cpu, gib, a10gs, l4s) in enumerate(rows)
+    )
+)
+CANDIDATES = st.lists(NEEDS, min_size=1, max_size=3)
+ASKED = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 2), IMPORTANCES, CANDIDATES), min_size=1, max_size=6
+)
+MODELS = st.permutations([ReplicaNeeds(gpus=1, gpu_type=name) for name in ("a10g", "l4")])
+ONE_GPU_EACH = st.tuples(MODELS, st.integers(1, 2)).map(lambda drawn: list(drawn[0][: drawn[1]]))
+ORDERED = st.one_of(
+    *(
+        st.lists(
+            st.tuples(st.integers(0, 4), st.integers(0, 2), IMPORTANCES, needs),
+            min_size=1,
+            max_size=6,
+        )
+        for needs in (NEEDS.map(lambda needs: [needs]), ONE_GPU_EACH)
+    )
+)
+"""Claims without a choice, or with one between models of which each replica takes one."""
+
+Row = tuple[int, int, Importance, list[ReplicaNeeds]]
+
+
+def fill(machines: Machines, asked: list[Row], prefix: str = "c") -> None:
+    """Have all of these claims asked for."""
+    for number, (wanted, floor, importance, needs) in enumerate(asked):
+        name = f"{prefix}{number}"
+        least = min(floor, wanted)
+        machines.ask(
+            name,
+            wanted,
+            floor=least,
+            importance=importance,
+            needs=needs[0],
+            others=tuple(needs[1:]),
+        )

@@ -6,38 +6,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.core.capacity import arbitrate
-from autoscaler.core.capacity_claims import Arbitration, Claim, Held, Outcome, Past, Stay, Terms
-from autoscaler.core.capacity_room import GpuModel, Node, Nodes, Spot
+from autoscaler.core.capacity_claims import Claim, Held, Outcome, Past, Stay, Terms
+from autoscaler.core.capacity_room import GpuModel, Node, Spot
 from controlplane.model.bundles import ReplicaNeeds
 from controlplane.model.grants import Refusal
 from controlplane.model.states import IMPORTANCE_ORDER, Importance
 from tests.unit.autoscaler.core.capacity_world import (
+    ASKED,
     GIB,
+    IMPORTANCES,
+    NODES,
+    ORDERED,
     QUICK,
     STEADY,
     Machines,
+    Row,
     claim,
+    fill,
     gpu_node,
+    granted,
     holding,
+    shared,
 )
 
 LOW, MODERATE, HIGH, CRITICAL = IMPORTANCE_ORDER
 A10G = "NVIDIA A10G"
 FOUR = ReplicaNeeds(gpus=4)
-
-
-def shared(
-    *claims: Claim,
-    nodes: tuple[Node, ...] = (gpu_node(),),
-    pasts: dict[str, Past] | None = None,
-    terms: Terms = QUICK,
-    now_s: float = 1000.0,
-) -> Arbitration:
-    return arbitrate(claims, Nodes(nodes), pasts or {}, terms=terms, now_s=now_s)
-
-
-def granted(*claims: Claim, nodes: tuple[Node, ...] = (gpu_node(),)) -> dict[str, int]:
-    return {name: o.granted for name, o in shared(*claims, nodes=nodes).outcomes.items()}
 
 
 @pytest.mark.parametrize(
@@ -440,48 +434,6 @@ def test_large_refusals_do_not_stop_small_ones():
 
 # -- properties -----------------------------------------------------------------------------------
 
-IMPORTANCES = st.sampled_from(list(Importance))
-NEEDS = st.builds(
-    ReplicaNeeds,
-    cpu=st.sampled_from([0.0, 0.0, 0.5, 2.0]),
-    memory_bytes=st.sampled_from([0, 0, GIB]),
-    gpus=st.sampled_from([0, 1, 1, 2, 4]),
-    gpu_type=st.sampled_from([None, None, "a10g", "l4"]),
-)
-NODES = st.lists(
-    st.tuples(
-        st.sampled_from([2.0, 4.0]), st.sampled_from([2, 8]), st.integers(0, 4), st.integers(0, 2)
-    ),
-    min_size=1,
-    max_size=3,
-).map(
-    lambda rows: tuple(
-        Node(
-            name=f"n{number}",
-            cpu=cpu,
-            memory_bytes=gib * GIB,
-            gpus=(
-                GpuModel(type="NVIDIA A10G", memory_bytes=24 * GIB, count=a10gs),
-                GpuModel(type="NVIDIA L4", memory_bytes=24 * GIB, count=l4s),
-            ),
-        )
-        for number, (cpu, gib, a10gs, l4s) in enumerate(rows)
-    )
-)
-ASKED = st.lists(
-    st.tuples(st.integers(0, 4), st.integers(0, 2), IMPORTANCES, NEEDS), min_size=1, max_size=6
-)
-
-
-Row = tuple[int, int, Importance, ReplicaNeeds]
-
-
-def fill(machines: Machines, asked: list[Row], prefix: str = "c") -> None:
-    for number, (wanted, floor, importance, needs) in enumerate(asked):
-        name = f"{prefix}{number}"
-        least = min(floor, wanted)
-        machines.ask(name, wanted, floor=least, importance=importance, needs=needs)
-
 
 @settings(max_examples=40)
 @given(nodes=NODES, rounds=st.lists(ASKED, min_size=1, max_size=3), counts=st.data())
@@ -495,6 +447,20 @@ def test_no_node_ever_has_more_than_it_can_carry(
         fill(machines, asked, f"c{number}")
         machines.step()  # this looks at the nodes
     machines.settle_down()
+
+
+@settings(max_examples=40)
+@given(nodes=NODES, asked=ASKED, then=ASKED)
+def test_the_order_of_asking_changes_nothing(
+    nodes: tuple[Node, ...], asked: list[Row], then: list[Row]
+):
+    machines = Machines(nodes)
+    fill(machines, asked)
+    machines.settle_down()
+    fill(machines, then, "d")
+    claims = list(machines.books.claims.values())
+    one, other = (shared(*order, nodes=nodes).outcomes for order in (claims, claims[::-1]))
+    assert one == other
 
 
 @settings(max_examples=40)
@@ -529,7 +495,7 @@ def test_time_alone_brings_about_all_that_asking_again_would(
 
 
 @settings(max_examples=40)
-@given(nodes=NODES, asked=ASKED, terms=st.sampled_from([QUICK, Terms(min_run_s=5.0)]))
+@given(nodes=NODES, asked=ASKED, terms=st.sampled_from([QUICK, Terms(min_run_s=5.0, return_s=3.0)]))
 def test_a_floor_that_fits_is_never_refused(
     nodes: tuple[Node, ...], asked: list[Row], terms: Terms
 ):
@@ -555,7 +521,7 @@ def test_a_floor_that_fits_is_never_refused(
 
 
 @settings(max_examples=80)
-@given(nodes=NODES, asked=ASKED, raised=st.integers(0, 5), importance=IMPORTANCES)
+@given(nodes=NODES, asked=ORDERED, raised=st.integers(0, 5), importance=IMPORTANCES)
 def test_more_importance_never_means_fewer_replicas_on_one_node(
     nodes: tuple[Node, ...], asked: list[Row], raised: int, importance: Importance
 ):

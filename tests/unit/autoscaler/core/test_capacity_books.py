@@ -201,3 +201,19 @@ def test_who_leaves_before_other_nodes_are_settled_leaves_nothing_behind(books: 
     books.put(claim("b", 6))
     books.settle(now_s=2.0)
     assert books.outcome("b").granted == 6
+
+
+def test_with_enough_of_a_later_candidate_nobody_is_arbitrated():
+    books = Books(Nodes([gpu_node(count=1), gpu_node("n2", count=2, model="NVIDIA L4")]), QUICK)
+    first, second = (ReplicaNeeds(gpus=1, gpu_type=name) for name in ("a10g", "l4"))
+    books.put(claim("a", 2, needs=first, others=(second,)))
+    books.settle(now_s=1.0)
+    outcome = books.outcome("a")
+    assert outcome.spots == (A10G, Spot("n2", "NVIDIA L4"))
+    assert [choice.candidate for choice in outcome.choices] == [0, 1]
+    mine = holding("r2", node="n2", model="NVIDIA L4", candidate=1)
+    books.put(claim("a", 1, mine, needs=first, others=(second,)))
+    books.put(claim("b", 1, needs=first))
+    books.settle(now_s=2.0)
+    assert (books.outcome("a").spots, books.outcome("b").spots) == ((), (A10G,))
+    assert books.arbitrations == 0

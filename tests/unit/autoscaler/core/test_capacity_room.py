@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoscaler.core.capacity_room import NO_GPU, Bin, GpuModel, Node, Nodes, Room, Spot
+from autoscaler.core.capacity_room import NO_GPU, Bin, GpuModel, Node, Nodes, Room, Seat, Spot
 from controlplane.model.bundles import ReplicaNeeds
 
 GIB = 2**30
@@ -97,7 +97,7 @@ def test_what_is_taken_is_gone_until_it_is_given_back():
         [8 * GIB, 31 * GIB],
         [[], [0, 4, 1]],
     )
-    room.take_all(shape, [place], -1)
+    room.take_all([Seat(place, shape)], -1)
     assert room.fits(shape, place)
 
 

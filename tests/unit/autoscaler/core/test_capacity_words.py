@@ -1,11 +1,12 @@
 """Refusals in words, and what they do to a decision."""
 
+import msgspec
 import pytest
 
 from autoscaler.core.again import differences
 from autoscaler.core.basis import Basis
-from autoscaler.core.capacity_claims import Held, Outcome, Past
-from autoscaler.core.capacity_words import cut, grant_of, needed, uncut
+from autoscaler.core.capacity_claims import Choice, Held, Outcome, Past
+from autoscaler.core.capacity_words import chosen_because, cut, grant_of, needed, uncut
 from autoscaler.core.observation import Observation, Scaling
 from controlplane.model.bundles import ReplicaNeeds
 from controlplane.model.decisions import Decision, Reason, Step
@@ -125,3 +126,20 @@ def test_a_cut_decision_is_made_again_as_it_was_before_the_cut():
 )
 def test_what_a_replica_needs_in_words(needs: ReplicaNeeds, words: str):
     assert needed(needs) == words
+
+
+def test_a_refusal_names_all_sizes_that_would_do():
+    others = (ReplicaNeeds(gpus=1, gpu_type="l4"), ReplicaNeeds(gpus=1, gpu_type="a10g"))
+    mine = msgspec.structs.replace(MINE, others=others)
+    found = grant_of(DECISION, OUTCOME, mine, CLAIMS, epoch=lambda at_s: at_s)
+    assert found is not None
+    assert found.note.startswith("1 of 3 have room for 1 a10g GPU or 1 l4 GPU each: ")
+
+
+def test_why_a_replica_has_a_later_candidate_is_said_of_each_earlier_one():
+    passed = (Refusal.HELD, Refusal.NO_NODE, Refusal.DRAINING)
+    why = chosen_because(Choice(candidate=3, passed=passed), ("a", "b", "c", "d"))
+    assert why == (
+        "a: others have all of it; b: no node has as much; c: what has it is still leaving"
+    )
+    assert chosen_because(Choice(candidate=0), ("a", "b")) == ""

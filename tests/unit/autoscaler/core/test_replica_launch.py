@@ -9,6 +9,7 @@ from autoscaler.core.replica_launch import (
     launch_of,
     otlp_variables,
     replica_environment,
+    sized,
 )
 from controlplane.model.artifacts import ArtifactSpec, Container, EnvVar, Resources
 from controlplane.model.bundles import Bundle
@@ -190,3 +191,10 @@ def test_what_the_artifact_states_wins_over_what_we_tell():
     )
     assert told["OTEL_SERVICE_NAME"] == "mine"
     assert told["OTEL_EXPORTER_OTLP_HEADERS"]
+
+
+def test_the_same_is_started_at_the_size_of_another_bundle():
+    launch = launch_of(proton(resources=ContainerResources(name="main", resources=SMALL)))
+    other = Bundle(id="b", name="b", cpu_count=2, memory_bytes=2**30)
+    assert sized(launch, other).resources == Resources(cpu=2, memory_bytes=2**30, gpu=0)
+    assert sized(launch, other).argv == launch.argv

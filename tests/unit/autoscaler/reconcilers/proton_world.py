@@ -3,7 +3,9 @@
 import asyncio
 from pathlib import Path
 
+from autoscaler.core.capacity_room import Spot
 from autoscaler.inventory import Gpu, Inventory, Machine
+from autoscaler.reconcilers.base import Opening, Placement
 from autoscaler.reconcilers.processes_cgroup import CgroupTree
 from autoscaler.reconcilers.processes_context import Context, Loads
 from autoscaler.reconcilers.processes_places import Places
@@ -30,6 +32,9 @@ TWO_GPUS = Inventory(
     )
 )
 SETTINGS = AutoscalerSettings(replica_port_min=45_001, replica_port_max=45_999)
+
+
+SPOT = Spot("n1", "NVIDIA A10G")
 
 
 class World:
@@ -101,3 +106,14 @@ class World:
         assert self.context.ports.taken == frozenset()
         assert self.places.taken == {}
         assert not self.machine.alive
+
+
+def room_for(replicas: int, *victims: str) -> Placement:
+    """For new replicas with a GPU each."""
+    openings = (Opening(spot=SPOT, gpus=1),) * replicas
+    return Placement(openings=openings, victims=frozenset(victims))
+
+
+def gpus_of(world: World) -> list[str]:
+    """As the processes are told, in the order of their starts."""
+    return [seen["CUDA_VISIBLE_DEVICES"] for seen in world.machine.environments]

@@ -129,3 +129,27 @@ def test_gpus_are_shared_from_the_first_on_and_for_good():
     assert places.shared
     places.renew(NO_MACHINES)
     assert places.shared
+
+
+def test_gpus_that_are_gone_are_exchanged_for_free_ones_of_their_model_first(places: Places):
+    places.take("r1", [A10G], 2)
+    assert places.given("r1") == Place(node="n1", gpu_type="A10G", gpus=("a", "b"))
+    places.renew(box("b", "d"))
+    assert places.lost(A10G, ("a", "b")) == ["a"]
+    assert places.lost(L4, ("c",)) == ["c"]
+    assert places.exchange("r1", [A10G], 2) == A10G
+    found = places.given("r1")
+    assert found is not None
+    assert sorted(found.gpus) == ["b", "d"]
+    assert places.take("r2", [A10G], 1) is None
+
+
+def test_without_others_nothing_is_exchanged(places: Places):
+    places.take("r1", [A10G], 1)
+    places.take("r2", [A10G], 1)
+    places.renew(box("b"))
+    assert places.exchange("r1", [A10G, L4], 1) is None
+    assert places.given("r1") == Place(node="n1", gpu_type="A10G", gpus=("a",))
+    assert places.given("r3") is None
+    places.release("r2")
+    assert places.exchange("r1", [L4, A10G], 1) == A10G

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler.core.capacity_room import Spot
 from autoscaler.core.replica_crashes import STABLE_S
-from autoscaler.reconcilers.base import Placement
 from autoscaler.reconcilers.processes_cgroup import CgroupTree
 from autoscaler.reconcilers.processes_proton import (
     START_BATCH,
@@ -24,7 +22,7 @@ from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import ContainerResources, Replica
 from tests.fakes.processes import BUSY, NOBODY, READY
 from tests.fakes.replicas import HEALTHZ, container, proton
-from tests.unit.autoscaler.reconcilers.proton_world import SETTINGS, World
+from tests.unit.autoscaler.reconcilers.proton_world import SETTINGS, SPOT, World, gpus_of, room_for
 
 
 def changed(**changes: Any) -> AutoscalerSettings:
@@ -259,18 +257,6 @@ def test_when_no_port_is_free_it_waits_for_one(play):
         assert world.phases == [ReplicaPhase.READY]
 
     play(story, settings=changed(replica_port_min=45_001, replica_port_max=45_001))
-
-
-SPOT = Spot("n1", "NVIDIA A10G")
-
-
-def room_for(replicas: int, *victims: str) -> Placement:
-    return Placement(gpus=1, spots=(SPOT,) * replicas, victims=frozenset(victims))
-
-
-def gpus_of(world: World) -> list[str]:
-    """As the processes are told, in the order of their starts."""
-    return [seen["CUDA_VISIBLE_DEVICES"] for seen in world.machine.environments]
 
 
 def test_every_replica_gets_a_gpu_of_its_own_and_gives_it_back(play):

@@ -60,6 +60,13 @@ def test_empirical_files_are_checked(tmp_path, content, said):
         parse_draw(f"empirical:{path}", name="--service")
 
 
+def test_an_empirical_file_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "bytes"
+    path.write_bytes(b"1\n\xff\n")
+    with pytest.raises(ReplayError, match=r"--start-up: .*bytes is not a text file in UTF-8"):
+        parse_draw(f"empirical:{path}", name="--start-up")
+
+
 def test_a_missing_empirical_file_is_named(tmp_path):
     with pytest.raises(ReplayError, match=r"gone\.txt"):
         parse_draw(f"empirical:{tmp_path}/gone.txt", name="--service")

@@ -68,6 +68,7 @@ def test_an_unknown_name_and_a_missing_file_are_refused(trace_file, tmp_path):
     [
         pytest.param("timestamp\n1\nx\n", "line 3, column timestamp", id="no-moment"),
         pytest.param("timestamp\n1\n\n\n,\n", "line 5, column timestamp", id="empty"),
+        pytest.param("timestamp,count,count\n", "line 1, column count: it is there", id="twice"),
         pytest.param("timestamp\ninf\n", "line 2, column timestamp", id="infinite"),
         pytest.param("timestamp,service_s\n1,-2\n", "line 2, column service_s", id="negative"),
         pytest.param("timestamp,service_s\n1,a\n", "line 2, column service_s", id="text"),
@@ -236,7 +237,7 @@ def test_a_large_file_is_read_as_a_stream(trace_file):
 def test_the_azure_trace_is_read_whole():
     found = arrivals_of(SHARED / "azure_llm_2023_code.csv")
     assert len(found) == 8819
-    assert found[0] == Arrival(0.0, None, 4808, 10)
+    assert found[0] == Arrival(0.0, None, 4808, 10, line=2)
     assert found[-1].at_s == pytest.approx(57 * 60 + 15.948, abs=0.001)
     assert all(a.at_s <= b.at_s for a, b in itertools.pairwise(found))
 

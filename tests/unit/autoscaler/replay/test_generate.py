@@ -93,8 +93,8 @@ def test_service_times_and_tokens_are_told_when_asked_for():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"patterns": ("steady", "foo")}, "no pattern is called 'foo'"),
-        ({"gaps": "foo"}, "no gaps are called 'foo'"),
+        ({"patterns": ("steady", "foo")}, "--pattern: no pattern is called 'foo'"),
+        ({"gaps": "foo"}, "--gaps: no gaps are called 'foo'"),
         ({"spike_every_s": math.inf}, "spike_every_s must be a finite number above 0, not inf"),
         ({"spike_s": math.inf}, "spike_s"),
         ({"pause_s": math.inf}, "pause_s"),

@@ -59,6 +59,10 @@ def test_a_policy_without_a_load_target_has_the_platforms_limit():
         ),
         pytest.param({"autoscaling": AUTOSCALING, "other": 1}, "'other'", id="unknown-key"),
         pytest.param(
+            {**AUTOSCALING, "maxReplicaCont": 5}, "did you mean 'maxReplicaCount'", id="misspelt"
+        ),
+        pytest.param({"autoscaling": None}, "autoscaling: expected an object", id="nothing"),
+        pytest.param(
             {"autoscaling": AUTOSCALING, "concurrencyLimitPerReplica": 0},
             "concurrencyLimitPerReplica",
             id="limit",

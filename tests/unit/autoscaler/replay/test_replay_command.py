@@ -111,6 +111,7 @@ def test_json_says_whether_it_is_identical():
     ("body", "said"),
     [
         pytest.param("", "not a recorded decision", id="empty"),
+        pytest.param(b"\xff\xfe", "not a recorded decision", id="bytes"),
         pytest.param("[]", "not a recorded decision", id="a-list"),
         pytest.param('{"id": "x"}', "not a recorded decision", id="not-a-record"),
         pytest.param(answer(basis=None), "has no basis", id="an-old-record"),

@@ -66,10 +66,13 @@ def test_a_page_and_a_picture_are_written(here):
         (["--against", "nomad"], "no model is called 'nomad'"),
         (["--start-up", "soon"], "--start-up"),
         (["--service", "tokens:1"], "--service"),
-        (["--service", "tokens:100,10"], "request 1 of the trace"),
+        (["--service", "tokens:100,10"], "trace.csv, line 2, column prompt_tokens"),
         (["--format", "xml"], "'xml' is not a format"),
         (["--rate", "2"], "cannot be raised"),
         (["--html", "gone/page.html"], "cannot write"),
+        (["--png", "."], "cannot write .: it is a directory"),
+        (["--against", ","], "--against: ',' names nothing"),
+        (["--format", "zip"], "--format: 'zip'"),
         (["--workload", "nix"], "no request of a workload 'nix'"),
         (["--from", "9000"], "no request is in the part of trace.csv"),
         (["--until", "10"], "no request is in the part of trace.csv"),
@@ -80,6 +83,11 @@ def test_a_page_and_a_picture_are_written(here):
 def test_wrong_arguments_are_named(here, arguments, said):
     with pytest.raises(ReplayError, match=said):
         simulate(*arguments)
+
+
+def test_a_model_that_is_named_twice_is_compared_once(here):
+    table = simulate("--against", "knative, knative,").stdout
+    assert table.count("knative") == 1
 
 
 def test_an_empty_part_says_what_there_is(here):

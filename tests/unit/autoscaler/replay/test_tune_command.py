@@ -89,7 +89,8 @@ def test_demands_choose_what_is_recommended(trace):
 def test_a_setting_that_is_not_known_is_named(trace):
     result = tune(trace, "--vary", "speed")
     assert isinstance(result.exception, ReplayError)
-    assert "'speed' is not a setting to vary here" in result.exception.message
+    assert "--vary: 'speed' is not a setting to vary here" in result.exception.message
+    assert "names nothing" in tune(trace, "--vary", ",").exception.message
 
 
 def test_a_trace_without_requests_has_no_recommendation(trace):
@@ -102,8 +103,10 @@ def test_a_demand_that_is_no_finite_number_is_refused(trace):
 
 
 def test_a_file_that_cannot_be_written_is_named(trace, tmp_path):
-    result = tune(trace, "--html", tmp_path / "none" / "x.html", budget=1)
+    wrong = ("--png", tmp_path / "p.png", "--html", tmp_path / "none" / "x.html")
+    result = tune(trace, *wrong, budget=1)
     assert "cannot write" in result.exception.message
+    assert not (tmp_path / "p.png").exists(), "before anything was run"
 
 
 SAMPLES = "\n".join(

@@ -38,7 +38,9 @@ def test_urls_are_taken_as_people_type_them(text, expected):
     assert normalise_url(text) == expected
 
 
-@pytest.mark.parametrize("text", ["a:1", "ftp://a", "http://", ""])
+@pytest.mark.parametrize(
+    "text", ["a:1", "ftp://a", "http://", "", "http://[", "http://a:99999", "http://:1"]
+)
 def test_what_is_no_url_is_refused(text):
     with pytest.raises(CliError, match="is not a URL"):
         normalise_url(text)
@@ -51,6 +53,14 @@ def test_flags_win_over_the_environment_and_that_over_the_file(environ, tmp_path
     assert find(environ, tmp_path) == Credentials(url="http://env:1", token="tg_env")
     given = {"url": "http://flag:1", "token": "tg_flag"}
     assert find(environ, tmp_path, **given) == Credentials(**given)
+
+
+@pytest.mark.parametrize("token", ["é", "a\nb"])
+def test_what_is_no_token_is_refused_and_not_repeated(token, environ, tmp_path):
+    with pytest.raises(CliError, match="characters that no token has") as caught:
+        find(environ, tmp_path, url="http://a:1", token=token)
+    assert "TIDEGATE_TOKEN" in caught.value.hint
+    assert token not in f"{caught.value} {caught.value.hint}"
 
 
 def test_a_saved_token_is_used_for_its_own_url_only(environ, tmp_path):

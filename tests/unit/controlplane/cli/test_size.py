@@ -182,6 +182,7 @@ def test_wrong_usage_names_the_option(words, said):
     [
         (b"{", "is not JSON"),
         (b"\xff", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
         (b"[]", "does not hold an object"),
         (b"{}", "hidden_size: missing"),
     ],

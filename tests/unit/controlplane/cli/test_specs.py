@@ -155,6 +155,7 @@ def test_a_spec_is_read_from_json_yaml_or_standard_input(tmp_path, monkeypatch):
     [
         pytest.param("[1]", "does not hold an object", id="list"),
         pytest.param("a: [", "neither JSON nor YAML", id="neither"),
+        pytest.param("[" * 100_000, "neither JSON nor YAML", id="too-deep"),
     ],
 )
 def test_a_spec_that_is_no_object_is_refused(tmp_path, text, words):

@@ -10,12 +10,15 @@ from controlplane.lifecycle.underway import (
     enough,
     is_under_way,
 )
+from controlplane.model.behavior import Schedule
 from controlplane.model.states import ReplacementStatus
 from controlplane.model.workloads import Autoscaling, GroupRuntime, Proton, ScalingPolicy
 from tests.unit.controlplane.lifecycle.test_replacements import NEW_ARTIFACT, world
 from tests.unit.controlplane.lifecycle.worlds import NOW, proton, stamp, workload
 
 S = ReplacementStatus
+NOON = 1_767_268_800.0
+"""2026-01-01, 12:00 UTC."""
 POLICIES = (ScalingPolicy(metric="httpRequestsConcurrency", target=1),)
 
 
@@ -37,7 +40,23 @@ def test_enough(group, ready, share, expected):
     if isinstance(group, tuple):
         auto = Autoscaling(policies=POLICIES, min_replicas=group[0], max_replicas=group[1])
         group = GroupRuntime(autoscaling=auto)
-    assert enough(group, active_ready=ready, share=share) == expected
+    assert enough(group, active_ready=ready, share=share, now_s=NOON) == expected
+
+
+@pytest.mark.parametrize(
+    ("now_s", "ready", "expected"),
+    [
+        pytest.param(NOON, 0, 6, id="at-least-the-minimum-in-force"),
+        pytest.param(NOON, 15, 12, id="at-most-the-maximum-in-force"),
+        pytest.param(NOON + 3600, 0, 1, id="the-groups-own-minimum-before-and-after"),
+        pytest.param(NOON + 3600, 15, 5, id="the-groups-own-maximum-before-and-after"),
+    ],
+)
+def test_enough_is_within_the_bounds_that_hold_by_schedule(now_s, ready, expected):
+    lunch = Schedule(cron="0 12 * * *", duration_s=3600, min_replicas=6, max_replicas=12)
+    auto = Autoscaling(policies=POLICIES, min_replicas=1, max_replicas=5, schedules=(lunch,))
+    group = GroupRuntime(autoscaling=auto)
+    assert enough(group, active_ready=ready, now_s=now_s) == expected
 
 
 def test_a_replacement_is_under_way_until_it_ends():

@@ -86,7 +86,7 @@ def test_another_form_is_refused(raw, said):
         ({"cpu_count": 1}, "bundles[0]: Object missing required field `id`"),
         (
             {**CPU, "memory": 1},
-            "bundles[0] (cpu.small): unknown key 'memory'; did you mean 'memory_mb'",
+            "bundles[0] (cpu.small): unknown key 'memory', did you mean 'memory_mb'",
         ),
         ({**CPU, "zzz": 1}, "unknown key 'zzz'; known: id, name"),
         ({**CPU, 7: 1}, "unknown key 7"),

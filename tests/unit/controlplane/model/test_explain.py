@@ -4,7 +4,15 @@ import msgspec
 import pytest
 
 from controlplane.model.decisions import Decision, Reason, Step
-from controlplane.model.explain import REASONS, change, headline, number, other_workloads, render
+from controlplane.model.explain import (
+    REASONS,
+    change,
+    headline,
+    nameless,
+    number,
+    render,
+    with_names,
+)
 from controlplane.model.grants import Grant, Holder, Refusal
 from controlplane.model.states import Importance
 
@@ -89,8 +97,6 @@ def test_a_refusal_names_holders_position_and_moments():
         "gave way to: workload third\n\nseen:" in text
     )
     assert headline(cut, zone=UTC).endswith("  3 replicas wanted, 1 may run  (capacity)")
-    assert other_workloads(cut) == ["other", "third"]
-    assert other_workloads(DECISION) == []
     named = render(cut, workload_name="predictor", zone=UTC, names={"other": "batch"})
     assert "has it: workload batch (low)" in named
     assert "gave way to: workload third" in named
@@ -100,6 +106,15 @@ def test_a_refusal_names_holders_position_and_moments():
     placeless = msgspec.structs.replace(shorter, refusal=Refusal.UNSETTLED, position=0, line=0)
     text = render(msgspec.structs.replace(cut, grant=placeless), workload_name="x", zone=UTC)
     assert "last asked 2026-01-01 00:00:00\n" in text
+
+
+def test_a_refusals_sentence_has_the_names_that_its_reader_may_know():
+    seen, hidden = "a1" * 12, "b2" * 12
+    note = f"held by workload {seen} (high, 2), workload {hidden} (low, 1)"
+    named = f"held by workload 'chat' {seen} (high, 2), workload {hidden} (low, 1)"
+    assert with_names(note, {seen: "chat"}.get) == named
+    assert with_names(note, nameless) == note
+    assert with_names(f"workload {seen}0", {seen: "chat"}.get) == f"workload {seen}0"
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -83,7 +83,7 @@ def test_the_numbers_of_a_report_are_what_decisions_need_and_little_more():
         queued=1,
         load_seconds=0.1,
         queued_seconds=0.2,
-        response_time={n: 7 for n in range(40)},
+        response_time=dict.fromkeys(range(40), 7),
         starts_by_minute={10**6 + n: 60 for n in range(60)},
     )
     report = LoadReport(worker_id="w1", sent_at=1.0, clock_s=2.0, revision=3, protons={"p": load})

@@ -16,11 +16,15 @@ from controlplane.model.sizing import (
     cheapest_first,
     container_resources,
     infer_bundle,
+    prevailing,
+    replica_candidates,
     replica_needs,
     resolve,
+    resolved_to,
     stated_bundles,
 )
-from controlplane.model.workloads import ContainerResources, GroupRuntime
+from controlplane.model.states import ReplicaPhase
+from controlplane.model.workloads import ContainerResources, GroupRuntime, Replica, Runtime
 
 EXAMPLES = read_catalogue(None)
 OFFER = Offer(bundles=EXAMPLES)
@@ -313,6 +317,62 @@ def test_a_stated_bundle_is_the_limit_and_the_allocation_does_not_count():
     assert replica_needs(found) == ReplicaNeeds(
         cpu=8, memory_bytes=32 * GIB, gpus=1, gpu_memory_bytes=24 * GIB, gpu_type="nvidia-a10g-1x"
     )
+
+
+ONE, TWO = gpu_bundle("one"), gpu_bundle("two", gpu_type_label="nvidia-a10g-1x")
+CHOOSY = GroupRuntime(resource_bundles=("one", "two"), bundles=(ONE, TWO))
+
+
+def test_named_bundles_are_the_candidates_and_an_inferred_one_is_not():
+    assert [one.bundle for one in replica_candidates(CHOOSY)] == [ONE, TWO]
+    assert [one.needs.gpu_type for one in replica_candidates(CHOOSY)] == [
+        "nvidia-l4-1x",
+        "nvidia-a10g-1x",
+    ]
+    found = resolve(group(SMALL), OFFER)
+    assert isinstance(found, GroupRuntime)
+    [only] = replica_candidates(found)
+    assert (only.bundle, only.needs) == (None, replica_needs(found))
+
+
+def running(name: str, bundle_id: str | None, **changes: object) -> Replica:
+    fields = {"workload_id": "w", "proton_id": "p", "phase": ReplicaPhase.READY, "created_at": 5.0}
+    return Replica(id=name, bundle=bundle_id, **(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "expected"),
+    [
+        pytest.param([], None, id="nobody-runs"),
+        pytest.param([running("a", None)], None, id="nobody-chose"),
+        pytest.param([running("a", "gone")], None, id="no-candidate-any-more"),
+        pytest.param([running("a", "two"), running("b", "one")], "b", id="the-earlier-of-equals"),
+        pytest.param(
+            [running("a", "one"), running("c", "two"), running("b", "two")], "b", id="the-most"
+        ),
+        pytest.param([running("c", "two", created_at=1.0), running("b", "two")], "c", id="oldest"),
+        pytest.param(
+            [running("a", "one", phase=ReplicaPhase.DRAINING), running("b", "two")],
+            "b",
+            id="who-leaves-does-not-count",
+        ),
+    ],
+)
+def test_the_candidate_that_most_replicas_have_prevails(replicas, expected):
+    found = prevailing(CHOOSY.bundles, replicas)
+    assert (None if found is None else found.id) == expected
+
+
+def test_what_replicas_have_is_shown_as_resolved_and_the_owner_s_order_stays():
+    runtime = Runtime(container_groups=(CHOOSY, GroupRuntime(name="side")))
+    shown = resolved_to(runtime, "two")
+    assert [b.id for b in shown.group().bundles] == ["two", "one"]
+    assert shown.group().resource_bundles == ("one", "two")
+    assert shown.container_groups[1] == GroupRuntime(name="side")
+    assert resolved_to(runtime, None) is runtime
+    assert resolved_to(runtime, "gone") is runtime
+    inferred = Runtime(container_groups=(GroupRuntime(bundles=(ONE,)),))
+    assert resolved_to(inferred, "one") is inferred
 
 
 def test_under_an_inferred_bundle_a_replica_gets_what_was_stated():

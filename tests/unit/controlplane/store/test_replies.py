@@ -7,6 +7,7 @@ from controlplane.store.errors import (
     StoreFullError,
     StoreSettingsError,
     StoreUnavailableError,
+    WrongTypeError,
 )
 from controlplane.store.replies import MovedError, NoScriptError, error_from_reply
 
@@ -26,6 +27,7 @@ from controlplane.store.replies import MovedError, NoScriptError, error_from_rep
         pytest.param("NOPERM no permissions", StoreSettingsError, id="no-rights"),
         pytest.param("ERR ACL failure in script: x", StoreSettingsError, id="no-rights-in-script"),
         pytest.param("NOSCRIPT No matching script.", NoScriptError, id="script-flushed"),
+        pytest.param("WRONGTYPE Operation against a key", WrongTypeError, id="wrong-type"),
         pytest.param("ERR unknown command 'X'", StoreError, id="anything-else"),
     ],
 )

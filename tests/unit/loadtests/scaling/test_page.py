@@ -39,10 +39,23 @@ STEP = {
     "load": 20,
     "service_s": 0.5,
     "right": 5,
+    "runs": 5,
     "phases": 12,
     "answers": [
-        {"name": "Tidegate, running", "after_s": 0.5, "wanted": 6},
-        {"name": "HPA on load, model, worst moment", "after_s": None, "wanted": 4},
+        {
+            "name": "Tidegate, running",
+            "wanted": 6,
+            "after_s": 0.5,
+            "quickest_s": 0.4,
+            "slowest_s": 0.75,
+        },
+        {
+            "name": "HPA on load, model",
+            "wanted": 4,
+            "after_s": None,
+            "quickest_s": None,
+            "slowest_s": None,
+        },
     ],
 }
 
@@ -65,8 +78,9 @@ def test_the_page_has_the_commands_of_its_scenarios():
 
 def test_a_step_that_was_never_answered_says_never():
     page = as_markdown(result(step=STEP))
-    assert "| Tidegate, running | 6 | 0.50 |" in page.replace("  ", " ")
-    assert "never" in page
+    assert "| Tidegate, running | 6 | 0.50 | 0.40 | 0.75 |" in page
+    assert "| HPA on load, model | 4 | never | never | never |" in page
+    assert "in 5 installations" in page
 
 
 def test_the_page_is_the_one_that_its_result_renders():
