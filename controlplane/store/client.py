@@ -223,6 +223,15 @@ class Store:
         if self._guard.has_room():
             await self._hourly.write(report)
 
+    async def publish_numbers(self, numbers: WorkerNumbers, *, ttl_s: float) -> None:
+        """Replace what decisions need of the worker's report; for between two whole ones.
+
+        Args:
+            numbers: Cumulative counters.
+            ttl_s: As of a report.
+        """
+        await reports.publish_numbers(self.link, self.keys, numbers, ttl_s=ttl_s)
+
     async def collect_reports(self) -> Reports:
         """The last report of every worker that is alive."""
         return await self._reports.collect()

@@ -29,8 +29,10 @@ HOURS_PER_CALL: Final = 64
 _HEAD_BYTES: Final = 160
 """Of a report that hold its worker's id and clock, which come first."""
 
-_Bucket = tuple[str, str, int]
-# Worker id, proton id, epoch minute.
+_NO_MINUTES: Final[dict[int, int]] = {}
+
+_Changed = tuple[str, dict[int, int], set[tuple[int, int]]]
+# A proton, all its minutes, and those that are news.
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(LoadReport)
@@ -51,7 +53,8 @@ class HourlyCounts:
         self._link = link
         self._keys = keys
         self._unreadable = unreadable
-        self._written: dict[_Bucket, int] = {}
+        self._written: dict[str, dict[str, dict[int, int]]] = {}
+        """By worker and proton: epoch minute to starts."""
 
     def forget_written(self) -> None:
         """Send everything again: the server may have lost what it acknowledged."""
@@ -60,35 +63,36 @@ class HourlyCounts:
     async def write(self, report: LoadReport) -> None:
         """Write the buckets that have changed; a key that holds another type of value is left."""
         worker = report.worker_id
-        changed: list[tuple[str, dict[int, int]]] = []
-        present: set[_Bucket] = set()
+        written = self._written.setdefault(worker, {})
+        for proton_id in written.keys() - report.protons.keys():
+            del written[proton_id]
+        changed: list[_Changed] = []
         for proton_id, load in report.protons.items():
-            present.update((worker, proton_id, minute) for minute in load.starts_by_minute)
-            news = {
-                minute: starts
-                for minute, starts in load.starts_by_minute.items()
-                if self._written.get((worker, proton_id, minute)) != starts
-            }
-            if news:
-                changed.append((proton_id, news))
+            before = written.get(proton_id, _NO_MINUTES)
+            if before == load.starts_by_minute:  # most of them: a microsecond for a whole hour
+                continue
+            minutes = load.starts_by_minute.copy()  # the worker's own go on counting
+            if news := minutes.items() - before.items():
+                changed.append((proton_id, minutes, news))
+            else:
+                written[proton_id] = minutes
         for first in range(0, len(changed), PROTONS_PER_CALL):
             await self._write(worker, changed[first : first + PROTONS_PER_CALL])
-        for bucket in [b for b in self._written if b[0] == worker and b not in present]:
-            del self._written[bucket]
 
-    async def _write(self, worker: str, changed: list[tuple[str, dict[int, int]]]) -> None:
+    async def _write(self, worker: str, changed: list[_Changed]) -> None:
         arguments: list[Argument] = [BUCKET_TTL_S]
-        for _, news in changed:
+        for _, _, news in changed:
             arguments.append(len(news))
-            for minute, starts in news.items():
+            for minute, starts in news:
                 arguments += [f"{minute} {worker}", starts]
-        hours = [self._keys[f"hour:{proton_id}"] for proton_id, _ in changed]
+        hours = [self._keys[f"hour:{proton_id}"] for proton_id, _, _ in changed]
         wrong = {key.decode() for key in await self._link.run(scripts.HOURS, hours, *arguments)}
         for key in sorted(wrong):
             self._unreadable.tell_key(key)
-        for key, (proton_id, news) in zip(hours, changed, strict=True):
+        written = self._written.setdefault(worker, {})
+        for key, (proton_id, minutes, _) in zip(hours, changed, strict=True):
             if key not in wrong:
-                self._written.update({(worker, proton_id, m): n for m, n in news.items()})
+                written[proton_id] = minutes
 
     async def buckets(
         self, proton_ids: Sequence[str], *, now_s: float
@@ -135,10 +139,20 @@ async def publish(link: Link, keys: Keys, report: LoadReport, *, ttl_s: float) -
         scripts.REPORT,
         [keys["reports"], keys["numbers"]],
         report.worker_id,
-        max(1, round(ttl_s * 1000)),
+        _milliseconds(ttl_s),
         _ENCODER.encode(report),
         _ENCODER.encode(report.numbers()),
     )
+
+
+async def publish_numbers(link: Link, keys: Keys, numbers: WorkerNumbers, *, ttl_s: float) -> None:
+    """Replace the worker's numbers alone; its last report stays."""
+    body = _ENCODER.encode(numbers)
+    await link.run(scripts.REPORT, [keys["numbers"]], numbers.worker_id, _milliseconds(ttl_s), body)
+
+
+def _milliseconds(ttl_s: float) -> int:
+    return max(1, round(ttl_s * 1000))
 
 
 class ReportReader:

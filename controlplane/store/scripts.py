@@ -207,8 +207,8 @@ return 0
 """)
 
 REPORT: Final = Script("""
--- KEYS: reports, numbers. ARGV: worker id, ttl in ms, JSON of both. Neither the disk nor replicas
--- need them: the next ones come in half a second.
+-- KEYS: reports, numbers, or one of them. ARGV: worker id, ttl in ms, JSON of each. Neither the
+-- disk nor replicas need them: the next ones come in half a second.
 redis.set_repl(redis.REPL_NONE)
 local time = redis.call('TIME')
 local expires = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]

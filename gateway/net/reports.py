@@ -6,12 +6,14 @@ Requests never wait for the store: they leave a note here, and one task sends.
 import asyncio
 import contextlib
 import logging
-import math
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
 
-from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.model.reports import LoadReport, ProtonLoad, ProtonNumbers, WorkerNumbers
 from controlplane.store.client import Store
 from controlplane.store.errors import StoreError
-from gateway.core.load import CLASSES
+from gateway.core.load import CLASSES, REFUSED
 from gateway.net.endpoints import ProtonRoute
 from gateway.net.routes import Routes
 from gateway.net.streams import Streams
@@ -28,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Publishes this worker's report on a beat, and at once with every wake-up."""
+    """Publishes this worker's report on a beat, and at every wake-up the numbers that it needs."""
 
     def __init__(self, worker: Worker, routes: Routes, store: Store) -> None:
         self._worker = worker
@@ -89,40 +91,67 @@ class Reporter:
 
     def report(self) -> LoadReport:
         """Everything this worker knows, now."""
-        worker, routes = self._worker, self._routes
-        now_s = worker.monotonic()
-        protons: dict[str, ProtonLoad] = {}
-        endpoints: dict[str, int] = {}
-        for known in (routes.protons, routes.retired):
-            for proton in known.values():
-                if proton.meter.started:
-                    protons[proton.id] = _proton_load(proton, now_s)
-                for endpoint in proton.endpoints.values():
-                    if endpoint.in_flight:
-                        endpoints[endpoint.replica_id] = endpoint.in_flight
+        now_s = self._worker.monotonic()
         return LoadReport(
-            worker_id=worker.id,
-            sent_at=worker.wall(),
-            clock_s=now_s,
-            revision=routes.revision,
-            draining=worker.draining,
-            protons=protons,
-            endpoints=endpoints,
-            streams=self._streams.by_replica,
+            sent_at=self._worker.wall(),
+            protons={
+                proton.id: _proton_load(proton, now_s)
+                for proton in self._known()
+                if proton.meter.started
+            },
+            **self._state(now_s),
         )
 
+    def numbers(self) -> WorkerNumbers:
+        """Of the same, what replicas are decided by."""
+        now_s = self._worker.monotonic()
+        return WorkerNumbers(
+            protons={
+                proton.id: _proton_numbers(proton, now_s)
+                for proton in self._known()
+                if proton.meter.started
+            },
+            **self._state(now_s),
+        )
+
+    def _state(self, now_s: float) -> dict[str, Any]:
+        worker = self._worker
+        return {
+            "worker_id": worker.id,
+            "clock_s": now_s,
+            "revision": self._routes.revision,
+            "draining": worker.draining,
+            "endpoints": {
+                endpoint.replica_id: endpoint.in_flight
+                for proton in self._known()
+                for endpoint in proton.endpoints.values()
+                if endpoint.in_flight
+            },
+            "streams": self._streams.by_replica,
+        }
+
+    def _known(self) -> Iterable[ProtonRoute]:
+        return chain(self._routes.protons.values(), self._routes.retired.values())
+
     async def _run(self) -> None:
-        settings = self._worker.settings
-        counted_s = -math.inf
+        worker, settings = self._worker, self._worker.settings
+        whole_at_s = worker.monotonic() + settings.report_interval_s
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(settings.report_interval_s):
+                async with asyncio.timeout(max(0.0, whole_at_s - worker.monotonic())):
                     await self._note.wait()
             self._note.clear()
             self._still_waiting()
             wanted, self._wanted = self._wanted, set()
+            now_s = worker.monotonic()
+            whole = now_s >= whole_at_s
             try:
-                await self._store.publish_report(self.report(), ttl_s=settings.report_ttl_s)
+                if whole:
+                    whole_at_s = now_s + settings.report_interval_s
+                    await self._store.publish_report(self.report(), ttl_s=settings.report_ttl_s)
+                else:
+                    numbers = self.numbers()
+                    await self._store.publish_numbers(numbers, ttl_s=settings.report_ttl_s)
                 for proton_id in wanted:
                     await self._store.wake(proton_id)
             except StoreError as exc:
@@ -136,9 +165,7 @@ class Reporter:
                 if self._failing:
                     log.info("load is reported again")
                 self._failing = False
-            now_s = self._worker.monotonic()
-            if now_s - counted_s >= settings.report_interval_s:  # not with every wake-up
-                counted_s = now_s
+            if whole:  # not with every wake-up
                 await self._streams.count()
 
     def _still_waiting(self) -> None:
@@ -150,6 +177,19 @@ class Reporter:
             elif now_s - last_s >= _WAKE_AGAIN_S:
                 self._woken_s[proton_id] = now_s
                 self._wanted.add(proton_id)
+
+
+def _proton_numbers(proton: ProtonRoute, now_s: float) -> ProtonNumbers:
+    meter = proton.meter
+    meter.advance(now_s)
+    return ProtonNumbers(
+        meter.started,
+        meter.in_flight,
+        meter.queued,
+        meter.load_seconds,
+        meter.queued_seconds,
+        meter.finished[REFUSED],
+    )
 
 
 def _proton_load(proton: ProtonRoute, now_s: float) -> ProtonLoad:

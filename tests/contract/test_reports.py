@@ -198,7 +198,9 @@ async def test_unchanged_minutes_are_not_written_again(store):
 async def test_minutes_that_a_worker_no_longer_reports_are_forgotten_by_its_memory(store):
     await store.publish_report(report(starts={MINUTE - 1: 3, MINUTE: 1}), ttl_s=60)
     await store.publish_report(report(starts={MINUTE: 1}), ttl_s=60)
-    assert set(store._hourly._written) == {("w1", "p", MINUTE)}
+    assert store._hourly._written == {"w1": {"p": {MINUTE: 1}}}
+    await store.publish_report(report(), ttl_s=60)
+    assert store._hourly._written == {"w1": {}}
     assert await store.hourly_starts("p", now_s=NOW_S) == 4
 
 

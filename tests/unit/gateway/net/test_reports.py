@@ -5,6 +5,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
+from controlplane.model.reports import LoadReport, WorkerNumbers
 from controlplane.model.sections import GatewaySettings
 from controlplane.store.client import Store
 from gateway.net.access_log import AccessLog
@@ -24,9 +27,16 @@ class QuietStore:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.woken: list[tuple[str, float]] = []
+        self.whole: list[LoadReport] = []
+        self.numbers: list[WorkerNumbers] = []
 
-    async def publish_report(self, report: object, *, ttl_s: float) -> None:
-        """Nobody reads it."""
+    async def publish_report(self, report: LoadReport, *, ttl_s: float) -> None:
+        """The beat."""
+        self.whole.append(report)
+
+    async def publish_numbers(self, numbers: WorkerNumbers, *, ttl_s: float) -> None:
+        """Between two beats."""
+        self.numbers.append(numbers)
 
     async def hear_usage(self, heard: object) -> None:
         """No other worker says anything."""
@@ -142,6 +152,26 @@ def test_a_pause_does_not_outlive_the_reporter() -> None:
         await asyncio.sleep(1)
 
     assert played(scenario) == [("p", 0.0)]
+
+
+def test_a_wake_up_brings_the_numbers_and_the_beat_whole_reports_however_often_somebody_wakes() -> (
+    None
+):
+    async def scenario(scene: Scene) -> None:
+        meter = scene.proton.meter
+        for number in range(40):
+            meter.start(asyncio.get_running_loop().time(), minute=0)
+            scene.waits(str(number))
+            await asyncio.sleep(0.06)
+        assert [report.clock_s for report in scene.store.whole] == pytest.approx(
+            [0.5, 1.0, 1.5, 2.0], abs=0.1
+        )
+        told = [numbers.protons["p"] for numbers in scene.store.numbers]
+        assert [one.queued for one in told[:3]] == [1, 2, 3]
+        last = scene.reporter.report()
+        assert scene.reporter.numbers() == last.numbers()
+
+    played(scenario)
 
 
 def test_tunnels_are_counted_on_the_beat_and_not_with_every_wake_up() -> None:
