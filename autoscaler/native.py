@@ -3,7 +3,9 @@
 The interpreter runs it two to three times slower. Decisions are the same, bit for bit.
 
 Records (msgspec's structs) and enums that programs outside read are in modules of their own that
-stay interpreted: mypyc does not pass a class's keywords on to msgspec.
+stay interpreted: mypyc does not pass a class's keywords on to msgspec. So are classes that inherit
+from another package's: where that is not at hand while compiling, mypyc lays them out wrongly, and
+the process crashes.
 """
 
 from pathlib import Path
@@ -14,7 +16,7 @@ from controlplane.native import Group
 PACKAGE: Final = Path(__file__).parent
 
 MODULES: Final = (
-    *("collectors", "controls", "loop", "proton_metrics", "scales", "settlement", "shadows"),
+    *("collectors", "controls", "loop", "proton_numbers", "scales", "settlement", "shadows"),
     *("telemetry", "trials"),
     *("core/accounts", "core/clocks", "core/damping", "core/idle", "core/notes", "core/plan"),
     *("core/policy", "core/quality", "core/rates", "core/series", "core/windows"),

@@ -1,43 +1,21 @@
 """Metrics of single protons, made when somebody asks for them.
 
-A decision writes down a handful of numbers; names, labels and text are made by a scrape. Protons
-that are gone leave at once. Of a large installation only `PROTONS_SHOWN` are shown, those with the
+A decision writes down a handful of numbers (`proton_numbers`); names, labels and text are made by a
+scrape. Of a large installation only `PROTONS_SHOWN` are shown, those with the
 most replicas; the rest is in the sums of the other metrics, and their number in
 `autoscaler_protons_not_shown`.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from autoscaler.core.accounts import Flaps, Provisioning
-from autoscaler.core.observation import Scaling
-from controlplane.model.decisions import Reason
+from autoscaler.proton_numbers import ProtonNumbers
 
 PROTONS_SHOWN: Final = 1000
 """With a dozen series each: a page of 2 MB."""
-
-
-@dataclass(slots=True)
-class ProtonNumbers:
-    """What is known of one proton for a scrape."""
-
-    workload_id: str
-    flaps: Flaps
-    provisioning: Provisioning
-    reason: Reason = Reason.NO_DATA
-    wanted: int = 0
-    granted: int = 0
-    ready: int = 0
-    pending: int = 0
-    mean_stable: float | None = None
-    mean_panic: float | None = None
-    scaling: Scaling | None = None
-    targets: tuple[float, ...] = ()
-    """`scaling.load_targets()`."""
 
 
 _GAUGES: Final[tuple[tuple[str, str, Callable[[ProtonNumbers], float | None]], ...]] = (
@@ -73,31 +51,15 @@ _COUNTERS: Final[tuple[tuple[str, str, Callable[[ProtonNumbers], float]], ...]] 
 
 
 class ProtonMetrics(Collector):
-    """All protons' numbers, and their text on demand."""
+    """The text of all protons' numbers."""
 
-    def __init__(self, *, flap_window_s: float) -> None:
-        """Begin without protons.
+    def __init__(self, protons: Mapping[str, ProtonNumbers]) -> None:
+        """Show what others write down.
 
         Args:
-            flap_window_s: A change of direction within this is a flap.
+            protons: By id.
         """
-        self._flap_window_s = flap_window_s
-        self._protons: dict[str, ProtonNumbers] = {}
-
-    def of(self, workload_id: str, proton_id: str) -> ProtonNumbers:
-        """A proton's numbers, to be written."""
-        numbers = self._protons.get(proton_id)
-        if numbers is None:
-            numbers = self._protons[proton_id] = ProtonNumbers(
-                workload_id=workload_id,
-                flaps=Flaps(self._flap_window_s),
-                provisioning=Provisioning(),
-            )
-        return numbers
-
-    def forget(self, proton_id: str) -> None:
-        """The proton is gone, and so are its series."""
-        self._protons.pop(proton_id, None)
+        self._protons = protons
 
     def collect(self) -> Iterator[Metric]:
         """As Prometheus' client wants it."""

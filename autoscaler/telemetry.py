@@ -22,7 +22,7 @@
     autoscaler_inventory_faults_total               counter
     autoscaler_leading                              gauge
 
-Those of single protons are kept by `proton_metrics`; what they count, `core.accounts` says.
+Those of single protons are shown by `proton_metrics`; what they count, `core.accounts` says.
 """
 
 from collections.abc import Sequence
@@ -40,6 +40,7 @@ from prometheus_client import (
 from autoscaler.core.accounts import needed_now
 from autoscaler.core.observation import Observation, Scaling
 from autoscaler.proton_metrics import ProtonMetrics
+from autoscaler.proton_numbers import Tally
 from controlplane.model.decisions import Decision
 from controlplane.model.shadows import ShadowKind
 
@@ -71,8 +72,8 @@ class Telemetry:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._protons = ProtonMetrics(flap_window_s=flap_window_s)
-        self.registry.register(self._protons)
+        self._tally = Tally(flap_window_s=flap_window_s)
+        self.registry.register(ProtonMetrics(self._tally.protons))
         self._decisions = Counter(
             "autoscaler_decisions",
             "Decisions that changed a count.",
@@ -130,7 +131,7 @@ class Telemetry:
             scaling: Targets and bounds.
             now_s: Monotonic clock.
         """
-        numbers = self._protons.of(decision.workload_id, decision.proton_id)
+        numbers = self._tally.of(decision.workload_id, decision.proton_id)
         wanted, before = decision.replicas, decision.previous_replicas
         numbers.reason = decision.reason
         numbers.wanted = wanted
@@ -157,4 +158,4 @@ class Telemetry:
 
     def forget(self, proton_id: str) -> None:
         """Drop the series of a proton that is gone."""
-        self._protons.forget(proton_id)
+        self._tally.forget(proton_id)
