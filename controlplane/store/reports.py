@@ -77,9 +77,17 @@ class HourlyCounts:
             else:
                 written[proton_id] = minutes
         for first in range(0, len(changed), PROTONS_PER_CALL):
-            await self._write(worker, changed[first : first + PROTONS_PER_CALL])
+            part = changed[first : first + PROTONS_PER_CALL]
+            await self._write(worker, part, written)
 
-    async def _write(self, worker: str, changed: list[_Changed]) -> None:
+    async def _write(
+        self, worker: str, changed: list[_Changed], written: dict[str, dict[int, int]]
+    ) -> None:
+        """Send the news, and note them in what was `_written` before the call.
+
+        What `forget_written` has dropped meanwhile stays dropped: the server that came back has
+        got the news only.
+        """
         arguments: list[Argument] = [BUCKET_TTL_S]
         for _, _, news in changed:
             arguments.append(len(news))
@@ -89,7 +97,6 @@ class HourlyCounts:
         wrong = {key.decode() for key in await self._link.run(scripts.HOURS, hours, *arguments)}
         for key in sorted(wrong):
             self._unreadable.tell_key(key)
-        written = self._written.setdefault(worker, {})
         for key, (proton_id, minutes, _) in zip(hours, changed, strict=True):
             if key not in wrong:
                 written[proton_id] = minutes

@@ -195,6 +195,20 @@ async def test_unchanged_minutes_are_not_written_again(store):
     assert await store.hourly_buckets("p", now_s=NOW_S) == {MINUTE: 2}
 
 
+async def test_a_server_that_comes_back_empty_in_the_middle_of_a_report_gets_the_whole_hour(store):
+    earlier = {MINUTE - 1: 3, MINUTE: 1}
+    await store.publish_report(report(starts=earlier), ttl_s=60)
+    hourly = store._hourly
+    writing = asyncio.create_task(hourly.write(report(starts={**earlier, MINUTE: 2})))
+    await asyncio.sleep(0)
+    assert not writing.done()
+    hourly.forget_written()
+    await writing
+    await store.link.call("DEL", store.keys["hour:p"])
+    await store.publish_report(report(starts={**earlier, MINUTE: 2}), ttl_s=60)
+    assert await store.hourly_buckets("p", now_s=NOW_S) == {MINUTE - 1: 3, MINUTE: 2}
+
+
 async def test_minutes_that_a_worker_no_longer_reports_are_forgotten_by_its_memory(store):
     await store.publish_report(report(starts={MINUTE - 1: 3, MINUTE: 1}), ttl_s=60)
     await store.publish_report(report(starts={MINUTE: 1}), ttl_s=60)
