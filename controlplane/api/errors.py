@@ -11,9 +11,14 @@ no such path, not that verb      404 405 `{"detail": "<sentence>"}`, 405 with Al
 the store is away or full        503     `{"detail": "<reason>"}` and Retry-After
 no key for a credential          503     `{"detail": "<reason and remedy>"}`
 credentials' key is missing      503     the same
-a fault of ours                  500     `{"detail": ...}` with the request's id
+a fault of ours, or of what the  500     `{"detail": ...}` with the request's id
+store holds
+
+Of very many wrong fields, the first `MAX_FIELD_ERRORS` are answered, and one entry of the type
+`MORE` that says how many there are besides.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -72,6 +77,8 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 """For the OpenAPI document; `description` takes away what an operation cannot have."""
 
+logger = logging.getLogger(__name__)
+
 SHAPES: Final = (ErrorShape, InvalidShape)
 """What errors look like."""
 
@@ -83,6 +90,12 @@ OPEN_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 RETRY_AFTER_S: Final = 1
 _RETRY: Final = {"Retry-After": str(RETRY_AFTER_S)}
 _ECHO_CHARS: Final = 200
+MAX_FIELD_ERRORS: Final = 100
+"""A body within the limits may have a hundred thousand wrong fields; nobody reads them all."""
+MAX_HINTS: Final = 10
+"""Of the first errors, those that say which known field an unknown one may have meant: looking
+for it takes a tenth of a millisecond each, in which nobody else is served."""
+MORE: Final = "too_many_errors"
 SECRETIVE: Final = "/api/v2/credentials"
 """Below this path, errors do not repeat what was sent: it may be a secret in a misspelt field."""
 
@@ -104,20 +117,27 @@ async def _invalid(request: Request, exc: Exception) -> JSONResponse:
     if any(isinstance(error.get("input"), bytes) for error in errors):  # nobody took it for JSON
         detail = f"Content-Type {_printable(kind)} is not read here: send application/json."
         return JSONResponse({"detail": detail}, 415)
-    entries = [_entry(error, request) for error in errors]
+    entries = [
+        _entry(error, request, hint=number < MAX_HINTS)
+        for number, error in enumerate(errors[:MAX_FIELD_ERRORS])
+    ]
     if request.scope["path"].startswith(SECRETIVE):
         entries = [{k: v for k, v in entry.items() if k != "input"} for entry in entries]
+    if more := len(errors) - len(entries):
+        where = place_of(errors[MAX_FIELD_ERRORS])[0]
+        said = f"Errors besides those above: {more}. Correct those above first."
+        entries.append({"type": MORE, "loc": [where], "msg": said})
     return JSONResponse({"detail": entries}, 422)
 
 
-def _entry(error: Mapping[str, Any], request: Request) -> dict[str, Any]:
+def _entry(error: Mapping[str, Any], request: Request, *, hint: bool) -> dict[str, Any]:
     place = place_of(error)
     entry: dict[str, Any] = {
         "type": error["type"],
         "loc": [_printable(part) if isinstance(part, str) else part for part in place],
         "msg": _printable(str(error["msg"])),
     }
-    if error["type"] == UNKNOWN and len(place) > 1:
+    if hint and error["type"] == UNKNOWN and len(place) > 1:
         entry["msg"] += meant(_sent(request, str(place[0])), place[1:])
     value = error.get("input")
     if isinstance(value, str):
@@ -176,13 +196,18 @@ async def _sealing(_: Request, exc: Exception) -> JSONResponse:
 
 
 async def _fault(request: Request, exc: Exception) -> JSONResponse:
-    # Raised on after this answer, so that the server logs it with its traceback.
+    # Raised on after this answer, so that the server logs its traceback: without the id.
     request_id = getattr(request.state, "request_id", "unknown")
+    logger.error("a request has failed", extra={"request_id": request_id, "error": str(exc)})
     kind = "The store answered nonsense" if isinstance(exc, StoreError) else "Internal error"
-    if isinstance(exc, WrongTypeError):
-        kind = f"The store is damaged: {exc}"
+    detail = f"{kind}; the log has more under request {request_id}."
+    if isinstance(exc, WrongTypeError):  # whose text is the operator's: keys, and how to delete
+        detail = (
+            "The store holds a value that cannot be read, without which this cannot be done: ask"
+            f" the operator. The log says which one under request {request_id}."
+        )
     return JSONResponse(
-        {"detail": f"{kind}; the log has more under request {request_id}."},
+        {"detail": detail},
         500,
         headers={"X-Request-Id": request_id},
     )

@@ -11,13 +11,17 @@ class ProtonNumbers(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Of one proton's counters in one worker, those that its count of replicas is decided by.
 
     A twentieth of `ProtonLoad` as stored: the autoscaler reads them of all protons, many times.
+    Stored without names, by place: fields may only be appended, with a default, so that processes
+    of two versions read each other's.
     """
 
     started: int = 0
     in_flight: int = 0
     queued: int = 0
     load_seconds: float = 0.0
+    """Integral of (queued + in flight) over time up to the worker's `clock_s`: request-seconds."""
     queued_seconds: float = 0.0
+    """The same of queued alone: request-seconds."""
     refused: int = 0
     """Of those that ended: answered by the gateway itself."""
 

@@ -218,8 +218,19 @@ class Store:
         Args:
             report: Cumulative counters.
             ttl_s: The worker counts as gone when it has not reported for this long.
+
+        Raises:
+            WrongTypeError: One of the keys of reports holds another type of value; everything
+                else was written.
         """
-        await reports.publish(self.link, self.keys, report, ttl_s=ttl_s)
+        try:
+            await reports.publish(self.link, self.keys, report, ttl_s=ttl_s)
+        except WrongTypeError:
+            await self._keep_minutes(report)
+            raise
+        await self._keep_minutes(report)
+
+    async def _keep_minutes(self, report: LoadReport) -> None:
         if self._guard.has_room():
             await self._hourly.write(report)
 

@@ -144,11 +144,11 @@ async def publish(link: Link, keys: Keys, report: LoadReport, *, ttl_s: float) -
     """Replace the worker's report, and beside it the numbers that decisions need of it."""
     await link.run(
         scripts.REPORT,
-        [keys["reports"], keys["numbers"]],
+        [keys["numbers"], keys["reports"]],
         report.worker_id,
         _milliseconds(ttl_s),
-        _ENCODER.encode(report),
         _ENCODER.encode(report.numbers()),
+        _ENCODER.encode(report),
     )
 
 

@@ -207,15 +207,19 @@ return 0
 """)
 
 REPORT: Final = Script("""
--- KEYS: reports, numbers, or one of them. ARGV: worker id, ttl in ms, JSON of each. Neither the
--- disk nor replicas need them: the next ones come in half a second.
+-- KEYS: numbers, reports, or one of them. ARGV: worker id, ttl in ms, JSON of each. Neither the
+-- disk nor replicas need them: the next ones come in half a second. A key that cannot be written
+-- keeps no other from it; its error is the reply.
 redis.set_repl(redis.REPL_NONE)
 local time = redis.call('TIME')
 local expires = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+local failed
 for k = 1, #KEYS do
-  redis.call('HSET', KEYS[k], ARGV[1], string.format('%.0f ', expires) .. ARGV[2 + k])
+  local value = string.format('%.0f ', expires) .. ARGV[2 + k]
+  local reply = redis.pcall('HSET', KEYS[k], ARGV[1], value)
+  if type(reply) == 'table' and reply.err then failed = failed or reply end
 end
-return 1
+return failed or 1
 """)
 
 HOURS: Final = Script(

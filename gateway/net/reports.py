@@ -12,7 +12,7 @@ from typing import Any
 
 from controlplane.model.reports import LoadReport, ProtonLoad, ProtonNumbers, WorkerNumbers
 from controlplane.store.client import Store
-from controlplane.store.errors import StoreError
+from controlplane.store.errors import StoreError, StoreUnavailableError
 from gateway.core.load import CLASSES, REFUSED
 from gateway.net.endpoints import ProtonRoute
 from gateway.net.routes import Routes
@@ -145,28 +145,52 @@ class Reporter:
             wanted, self._wanted = self._wanted, set()
             now_s = worker.monotonic()
             whole = now_s >= whole_at_s
-            try:
-                if whole:
-                    whole_at_s = now_s + settings.report_interval_s
-                    await self._store.publish_report(self.report(), ttl_s=settings.report_ttl_s)
-                else:
-                    numbers = self.numbers()
-                    await self._store.publish_numbers(numbers, ttl_s=settings.report_ttl_s)
-                for proton_id in wanted:
-                    await self._store.wake(proton_id)
-            except StoreError as exc:
-                # Nothing is lost: the numbers are cumulative and the next report has them all.
-                self._wanted |= wanted
-                if not self._failing:
-                    log.warning("cannot report load: %s", exc)
-                self._failing = True
-                await asyncio.sleep(settings.report_interval_s)
-            else:
-                if self._failing:
-                    log.info("load is reported again")
-                self._failing = False
+            if whole:
+                whole_at_s = now_s + settings.report_interval_s
+            unreported = await self._publish(whole=whole)
+            unwoken = await self._wake_up(wanted)
+            self._tell(unreported or unwoken)
             if whole:  # not with every wake-up
                 await self._streams.count()
+
+    async def _publish(self, *, whole: bool) -> StoreError | None:
+        """Send the report, or the numbers alone; why that failed.
+
+        Nothing is lost then: the numbers are cumulative, and the next report has them all.
+        """
+        ttl_s = self._worker.settings.report_ttl_s
+        try:
+            if whole:
+                await self._store.publish_report(self.report(), ttl_s=ttl_s)
+            else:
+                await self._store.publish_numbers(self.numbers(), ttl_s=ttl_s)
+        except StoreError as exc:
+            return exc
+        return None
+
+    async def _wake_up(self, wanted: set[str]) -> StoreError | None:
+        """Wake protons, whatever became of the report; why that failed for the last that failed.
+
+        Those wait for the next beat.
+        """
+        failed: StoreError | None = None
+        for proton_id in wanted:
+            if not isinstance(failed, StoreUnavailableError):  # else each would wait for it anew
+                try:
+                    await self._store.wake(proton_id)
+                    continue
+                except StoreError as exc:
+                    failed = exc
+            self._wanted.add(proton_id)
+        return failed
+
+    def _tell(self, failed: StoreError | None) -> None:
+        """Say once that reports fail, and once that they do no more."""
+        if failed is not None and not self._failing:
+            log.warning("cannot report load: %s", failed)
+        elif failed is None and self._failing:
+            log.info("load is reported again")
+        self._failing = failed is not None
 
     def _still_waiting(self) -> None:
         now_s = self._worker.monotonic()

@@ -25,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.render and (options.quick or options.scenarios):
         parser.error("--render keeps whole runs: not with --quick or --scenarios")
+    if options.step_only and _more_than_the_step(options):
+        parser.error("--step-only runs no comparison: give it alone, or with --render")
     if options.step_only:
         return _measure_step()
     names = options.scenarios or (QUICK if options.quick else tuple(BY_NAME))
@@ -58,6 +60,11 @@ def _measure_step() -> int:
     keep({**kept(), "step": _step()})
     print(f"wrote {render()}")
     return 0
+
+
+def _more_than_the_step(options: argparse.Namespace) -> bool:
+    asked = (options.quick, options.json, options.scenarios, options.seeds, options.jobs)
+    return any(asked) or options.step is not None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -265,7 +265,13 @@ def _steps(result: Json) -> list[str]:
     if step is None:
         return []
     rows: list[Row] = [
-        ("who", "most replicas wanted", "right count wanted after, s (median)", "from, s", "to, s")
+        (
+            "who",
+            "most replicas wanted",
+            "at least the right count wanted after, s (median)",
+            "from, s",
+            "to, s",
+        )
     ]
     rows += [
         (
@@ -284,9 +290,9 @@ def _steps(result: Json) -> list[str]:
         f"`tidegate up` on this machine with one workload, target {step['target']:g}; from one"
         f" moment to the next so many requests of {step['service_s']:g} s that {step['load']} are"
         f" in flight, for which {step['right']} replicas are right. Ours is measured from the"
-        f" step's first request to the decision in the journal, in {step['runs']} installations one"
-        " after the other. The models meet the same step in the simulator at"
-        f" {step['phases']} moments of their own clocks.",
+        f" step's first request to the first decision in the journal for at least that many, in"
+        f" {step['runs']} installations one after the other. The models meet the same step in the"
+        f" simulator at {step['phases']} moments of their own clocks.",
         "",
         *markdown_table(rows),
         "",

@@ -147,7 +147,8 @@ def modelled(make: Callable[[Terms], Scaler], step_s: float) -> tuple[float | No
         step_s: When the step comes.
 
     Returns:
-        Seconds from the step until the right count was wanted (None: never), and the highest.
+        Seconds from the step until at least the right count was wanted (None: never), and the
+        highest.
     """
     scaler = Watched(
         make(

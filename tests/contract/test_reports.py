@@ -128,6 +128,16 @@ async def test_numbers_of_a_worker_that_has_not_spoken_again_are_those_of_the_la
     assert first.protons["p"].started == 3
 
 
+async def test_numbers_whose_beginning_does_not_say_when_are_decoded_at_every_look(store):
+    def says(started: int) -> WorkerNumbers:
+        numbers = {"p": ProtonNumbers(started)}
+        return WorkerNumbers(worker_id="w" * 200, clock_s=1.5, revision=1, protons=numbers)
+
+    for started in (3, 4):
+        await store.publish_numbers(says(started), ttl_s=60)
+        assert await store.collect_numbers() == [says(started)]
+
+
 async def test_minutes_that_cannot_be_read_hide_no_others(store):
     await store.publish_report(report("w1", starts={MINUTE: 3}), ttl_s=60)
     key = store.keys["hour:p"]

@@ -78,14 +78,19 @@ async def test_a_copy_stays_as_it_was_and_the_error_names_the_key(store, second)
         await mirror.stop()
 
 
-async def test_reports_of_another_type_are_none_and_cannot_be_published(store, caplog):
-    key = await spoil(store, "reports")
-    assert await store.collect_reports() == []
-    assert await store.collect_numbers() == []
-    report = LoadReport(worker_id="w1", sent_at=0.0, clock_s=0.0, revision=1)
-    with pytest.raises(WrongTypeError, match=remedy(key, should="hash")):
+@pytest.mark.parametrize("spoilt", [("reports",), ("numbers",), ("reports", "numbers")])
+async def test_reports_of_another_type_are_none_and_everything_else_of_them_is_written(
+    store, caplog, spoilt
+):
+    keys = [await spoil(store, name) for name in spoilt]
+    load = ProtonLoad(workload_id="w", started=3, starts_by_minute={int(NOW_S // 60): 3})
+    report = LoadReport(worker_id="w1", sent_at=0.0, clock_s=0.0, revision=1, protons={"p": load})
+    with pytest.raises(WrongTypeError, match=remedy(keys[-1], should="hash")):
         await store.publish_report(report, ttl_s=60)
-    assert told(caplog) == [f"key {key}"]
+    assert await store.collect_reports() == ([] if "reports" in spoilt else [report])
+    assert await store.collect_numbers() == ([] if "numbers" in spoilt else [report.numbers()])
+    assert await store.hourly_starts("p", now_s=NOW_S) == 3
+    assert told(caplog) == [f"key {key}" for key in keys]
 
 
 async def test_minutes_of_another_type_hide_no_other_protons(store, caplog):

@@ -51,6 +51,7 @@ def test_200_requests_at_one_instant_to_a_workload_at_zero_wait_for_one_cold_sta
 
 def test_requests_at_any_instant_on_the_way_to_zero_are_answered(up: Up) -> None:
     workload_id = deploy(up, "tidal", group=scaling(0, 2, target=50), SAMPLE_SERVICE_S="0.01")
+    wait_state(up, workload_id, "suspended")  # the gateway knows it, too
     rng = random.Random(50)
     states = set()
 

@@ -33,7 +33,9 @@ async def test_an_entry_that_cannot_be_read_hides_no_other(api):
     assert (await api.owner.get(f"{path}/decisions/{'0' * 24}")).status_code == 404
 
 
-async def test_a_key_of_another_type_is_left_out_and_named_where_it_is_needed(api):
+async def test_a_key_of_another_type_is_left_out_and_the_log_names_it_where_it_is_needed(
+    api, caplog
+):
     workload = await api.workload()
     path = f"/api/v2/workloads/{workload['id']}"
     store = api.store
@@ -47,8 +49,15 @@ async def test_a_key_of_another_type_is_left_out_and_named_where_it_is_needed(ap
     for method, route in (("POST", "stop"), ("DELETE", "stats?metricName=totalRequests")):
         answer = await api.owner.request(method, f"{path}/{route}")
         assert answer.status_code == 500
-        assert "UNLINK" in answer.json()["detail"]
-        assert workload["id"] in answer.json()["detail"]
+        said = answer.json()["detail"]
+        assert "ask the operator" in said
+        assert answer.headers["X-Request-Id"] in said
+        assert workload["id"] not in said
+        assert "UNLINK" not in said
+        (failed,) = [one for one in caplog.records if hasattr(one, "request_id")]
+        assert failed.request_id == answer.headers["X-Request-Id"]
+        assert re.search(rf"{workload['id']}.*UNLINK", failed.error)
+        caplog.clear()
     assert (await api.owner.get(path)).json()["status"] != "stopped"
 
 

@@ -133,6 +133,18 @@ async def test_a_misspelt_field_or_parameter_is_told_what_was_meant(api):
     assert query["msg"].endswith(", did you mean 'orderBy'?")
 
 
+async def test_of_very_many_wrong_fields_the_first_are_told_and_how_many_more_there_are(api):
+    body = {"name": "w"} | {f"artifactIdd{n}": 1 for n in range(300)}
+    answer = await api.owner.post("/api/v2/workloads/", json=body)
+    assert answer.status_code == 422
+    *told, last = answer.json()["detail"]
+    hints = ["did you mean" in one["msg"] for one in told if one["type"] == "extra_forbidden"]
+    assert len(told) == 100
+    assert 5 <= sum(hints) <= 10
+    assert last["loc"] == ["body"]
+    assert int(re.search(r"besides those above: (\d+)\.", last["msg"])[1]) >= 200
+
+
 async def test_without_a_word_about_scaling_there_is_one_replica(api):
     workload = await api.workload()
     (group,) = workload["runtime"]["containerGroups"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import aclosing
 
 import pytest
 
@@ -12,6 +13,7 @@ from controlplane.store.watch import Mirror
 from gateway.net.access_log import AccessLog
 from gateway.net.routes import KINDS, Routes
 from gateway.net.worker import Worker
+from tests.fakes.waiting import DEADLINE_S
 from tests.integration.gateway import records
 from tests.integration.gateway.records import PROTON_ID
 from tests.integration.gateway.rig import Rig, request
@@ -93,6 +95,16 @@ async def test_starts_are_counted_by_minute_of_their_arrival(rig: Rig) -> None:
         return await rig.store.hourly_starts(PROTON_ID, now_s=time.time()) == 3
 
     await until_async(kept)
+
+
+@pytest.mark.parametrize("spoilt", ["reports", "numbers"])
+async def test_wake_ups_are_sent_though_reports_cannot_be_written(rig: Rig, spoilt: str) -> None:
+    await rig.store.link.call("SET", rig.store.keys[spoilt], "what a person wrote")
+    await rig.start(report_interval_s=0.05)
+    client = await rig.client()
+    client.send(request())
+    async with aclosing(rig.store.wakes()) as wakes, asyncio.timeout(DEADLINE_S):
+        assert await anext(wakes) == PROTON_ID
 
 
 async def test_refusals_before_a_proton_is_known_are_not_its_load(rig: Rig) -> None:

@@ -112,11 +112,12 @@ def test_without_a_runtime_the_workloads_own_stays():
     assert changed.subject.runtime == own, "until the switch"
 
 
-def elastic(low, high):
+def elastic(low, high, *schedules):
     auto = Autoscaling(
         policies=(ScalingPolicy(metric="httpRequestsConcurrency", target=1),),
         min_replicas=low,
         max_replicas=high,
+        schedules=schedules,
     )
     return Runtime(container_groups=(GroupRuntime(autoscaling=auto),))
 
@@ -135,6 +136,12 @@ def test_it_asks_for_the_replicas_that_its_share_needs(steps, least):
         config=ReplacementConfig(steps=steps),
     )
     assert saved(plan, Proton).record.least_replicas == least
+
+
+def test_it_asks_for_the_minimum_of_a_schedule_that_holds_now():
+    runtime = elastic(0, 9, test_replacements.AROUND_NOW)
+    plan = begin(worlds.present(of=worlds.workload(runtime=runtime)), active_ready=1)
+    assert saved(plan, Proton).record.least_replicas == 3
 
 
 @pytest.mark.parametrize(("old", "new"), [({}, LOCKED), (LOCKED, {})])

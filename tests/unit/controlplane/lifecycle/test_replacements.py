@@ -9,6 +9,7 @@ from controlplane.lifecycle.plans import Held, Plan, Remove, Save
 from controlplane.lifecycle.replacements import advance, cancel
 from controlplane.lifecycle.underway import Evidence, Patience, Sight, Situation
 from controlplane.lifecycle.weights import Judgement, Verdict
+from controlplane.model.behavior import Schedule
 from controlplane.model.states import ProtonRole, ReplacementStatus
 from controlplane.model.workloads import (
     Autoscaling,
@@ -33,12 +34,17 @@ TOO_FEW = Judgement(verdict=Verdict.TOO_FEW, note="too few.")
 S = ReplacementStatus
 
 
-def elastic(low: int, high: int) -> Runtime:
+AROUND_NOW = Schedule(cron="16 0 * * *", duration_s=120, min_replicas=3)
+"""From 40 s before NOW, which is 00:16:40 UTC."""
+
+
+def elastic(low: int, high: int, *schedules: Schedule) -> Runtime:
     """An autoscaled runtime."""
     auto = Autoscaling(
         policies=(ScalingPolicy(metric="httpRequestsConcurrency", target=1),),
         min_replicas=low,
         max_replicas=high,
+        schedules=schedules,
     )
     return Runtime(container_groups=(GroupRuntime(autoscaling=auto),))
 
@@ -167,6 +173,20 @@ def test_a_candidate_needs_as_many_replicas_as_serve_now():
     ).look()
     assert after(there).status is S.AWAITING_PROMOTION
     assert saved(there, NEW).least_replicas == 3
+
+
+@pytest.mark.parametrize(
+    ("at", "least"),
+    [
+        pytest.param(NOW, 3, id="while-it-holds"),
+        pytest.param(NOW - 41, None, id="before"),
+        pytest.param(NOW + 80, None, id="after"),
+    ],
+)
+def test_a_candidate_needs_the_minimum_of_a_schedule_while_it_holds(at, least):
+    asked = {"runtime": elastic(1, 5, AROUND_NOW)}
+    plan = world(S.INITIALIZING, new=Sight(wanted=1), candidate=asked).look(at=at)
+    assert (saved(plan, NEW).least_replicas if plan.writes else None) == least
 
 
 def test_before_a_weight_step_it_needs_only_its_share():

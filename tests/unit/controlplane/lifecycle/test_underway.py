@@ -48,6 +48,7 @@ def test_enough(group, ready, share, expected):
     [
         pytest.param(NOON, 0, 6, id="at-least-the-minimum-in-force"),
         pytest.param(NOON, 15, 12, id="at-most-the-maximum-in-force"),
+        pytest.param(NOON - 1, 0, 1, id="nothing-is-started-early"),
         pytest.param(NOON + 3600, 0, 1, id="the-groups-own-minimum-before-and-after"),
         pytest.param(NOON + 3600, 15, 5, id="the-groups-own-maximum-before-and-after"),
     ],

@@ -1,6 +1,7 @@
 """When the autoscaler hears that somebody waits."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,6 +11,7 @@ import pytest
 from controlplane.model.reports import LoadReport, WorkerNumbers
 from controlplane.model.sections import GatewaySettings
 from controlplane.store.client import Store
+from controlplane.store.errors import StoreError, StoreUnavailableError, WrongTypeError
 from gateway.net.access_log import AccessLog
 from gateway.net.endpoints import ProtonRoute
 from gateway.net.policies import Policies
@@ -29,14 +31,24 @@ class QuietStore:
         self.woken: list[tuple[str, float]] = []
         self.whole: list[LoadReport] = []
         self.numbers: list[WorkerNumbers] = []
+        self.refuses: StoreError | None = None
+        """Every report, for this reason."""
+        self.unwakeable: dict[str, StoreError] = {}
+        """Protons that cannot be woken, and why."""
 
     async def publish_report(self, report: LoadReport, *, ttl_s: float) -> None:
         """The beat."""
+        self._take()
         self.whole.append(report)
 
     async def publish_numbers(self, numbers: WorkerNumbers, *, ttl_s: float) -> None:
         """Between two beats."""
+        self._take()
         self.numbers.append(numbers)
+
+    def _take(self) -> None:
+        if self.refuses is not None:
+            raise self.refuses
 
     async def hear_usage(self, heard: object) -> None:
         """No other worker says anything."""
@@ -45,6 +57,8 @@ class QuietStore:
     async def wake(self, proton_id: str) -> None:
         """Somebody waits."""
         self.woken.append((proton_id, round(self._clock(), 3)))
+        if proton_id in self.unwakeable:
+            raise self.unwakeable[proton_id]
 
 
 class Watched(set[Any]):
@@ -66,8 +80,9 @@ class Scene:
         worker.monotonic = clock
         self.tunnels = worker.tunnels = Watched()
         self.proton = ProtonRoute("p", "w", now_s=0.0)
+        self.protons = {"p": self.proton}
         routes = SimpleNamespace(
-            protons={"p": self.proton}, retired={}, revision=1, policies=Policies(worker.settings)
+            protons=self.protons, retired={}, revision=1, policies=Policies(worker.settings)
         )
         self.store = QuietStore(clock)
         self.reporter = Reporter(worker, cast(Routes, routes), cast(Store, self.store))
@@ -172,6 +187,48 @@ def test_a_wake_up_brings_the_numbers_and_the_beat_whole_reports_however_often_s
         assert scene.reporter.numbers() == last.numbers()
 
     played(scenario)
+
+
+def test_reports_that_fail_hold_back_no_wake_up_and_are_told_of_once(caplog: Any) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.store.refuses = WrongTypeError("another type")
+        for number in range(10):
+            await asyncio.sleep(0.1)
+            scene.waits(str(number))
+        await asyncio.sleep(0.05)
+        scene.store.refuses = None
+        await asyncio.sleep(0.5)
+        assert scene.store.whole
+
+    with caplog.at_level(logging.INFO, "gateway.net.reports"):
+        woken = played(scenario)
+    assert [at_s for _, at_s in woken] == pytest.approx([0.1 * n for n in range(1, 11)])
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot report load: another type",
+        "load is reported again",
+    ]
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_wake_up_that_fails_is_repeated_and_holds_up_others_only_while_the_store_is_away(
+    away: bool,
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.store.unwakeable = {
+            name: StoreUnavailableError("away") if away else WrongTypeError("another type")
+            for name in "pq"
+        }
+        other = scene.protons["q"] = ProtonRoute("q", "w", now_s=0.0)
+        other.room.enter("b", cast(Any, "b"))
+        scene.reporter.wake(other)
+        scene.waits("a")
+        await asyncio.sleep(0.1)
+        assert len(scene.store.woken) == (1 if away else 2)
+        scene.store.woken.clear()
+        scene.store.unwakeable = {}
+        await asyncio.sleep(0.5)
+
+    assert sorted(played(scenario)) == [("p", 0.5), ("q", 0.5)]
 
 
 def test_tunnels_are_counted_on_the_beat_and_not_with_every_wake_up() -> None:

@@ -10,6 +10,12 @@ from loadtests.scaling.__main__ import main
     [
         (["--render", "--quick"], "--render keeps whole runs"),
         (["--render", "--scenarios", "bursty"], "--render keeps whole runs"),
+        (["--step-only", "--quick"], "--step-only runs no comparison"),
+        (["--step-only", "--scenarios", "bursty"], "--step-only runs no comparison"),
+        (["--step-only", "--seeds", "4"], "--step-only runs no comparison"),
+        (["--step-only", "--json", "x"], "--step-only runs no comparison"),
+        (["--step-only", "--jobs", "1"], "--step-only runs no comparison"),
+        (["--step-only", "--no-step"], "--step-only runs no comparison"),
         (["--scenarios", "moon"], "'moon' is none of"),
     ],
 )

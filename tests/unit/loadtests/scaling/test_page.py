@@ -80,6 +80,7 @@ def test_a_step_that_was_never_answered_says_never():
     page = as_markdown(result(step=STEP))
     assert "| Tidegate, running | 6 | 0.50 | 0.40 | 0.75 |" in page
     assert "| HPA on load, model | 4 | never | never | never |" in page
+    assert "| at least the right count wanted after, s (median) |" in page
     assert "in 5 installations" in page
 
 
