@@ -70,6 +70,10 @@ class Arbiter:
         """What a replica may be, as far as that is arbitrated, by proton; empty: nothing is."""
         self._since: dict[str, dict[str, float]] = {}
         """When replicas got their places, by proton and replica."""
+        self._there = inventory.spots()
+        """Where each GPU is."""
+        self._lost: dict[str, dict[str, tuple[str, ...]]] = {}
+        """GPUs of replicas that are gone, by proton and replica."""
 
     def renew(self, inventory: Inventory) -> None:
         """There are other nodes or GPUs than before: all is shared out anew at the next settlement.
@@ -79,6 +83,7 @@ class Arbiter:
         if inventory.has_gpus and not self._gpus:
             self._gpus = True
             self._asked.clear()
+        self._there = inventory.spots()
         self._books.renew(inventory.nodes())
 
     def ask(
@@ -140,6 +145,7 @@ class Arbiter:
         else:
             self._books.drop(proton_id)
             self._since.pop(proton_id, None)
+            self._lost.pop(proton_id, None)
             self._asked.pop(proton_id, None)
 
     def settle(self, *, now_s: float) -> set[str]:
@@ -159,8 +165,12 @@ class Arbiter:
             self._books.claims,
             epoch=lambda at_s: decision.at - now_s + at_s,
         )
+        lost = self._lost[proton_id]
         placement = Placement(
-            openings=self._openings(claim, outcome), victims=frozenset(outcome.victims)
+            openings=self._openings(claim, outcome),
+            victims=frozenset(outcome.victims),
+            lost=lost,
+            lost_stay=min(len(lost), max(0, decision.replicas - outcome.granted)),
         )
         return Verdict(
             decision=cut(decision, grant),
@@ -219,6 +229,7 @@ class Arbiter:
     ) -> tuple[Holding, ...]:
         before = self._since.get(claim.id, {})
         since: dict[str, float] = {}
+        lost: dict[str, tuple[str, ...]] = {}
         holdings = []
         for replica in replicas:
             candidate = _candidate(replica, claim)
@@ -228,17 +239,31 @@ class Arbiter:
             if since_s is None:
                 since_s = now_s - max(0.0, at - (replica.started_at or at))
             since[replica.id] = since_s
-            holdings.append(
-                Holding(
-                    replica_id=replica.id,
-                    spot=Spot(replica.node, replica.gpu_type),
-                    since_s=since_s,
-                    stay=_STAY.get(replica.phase, Stay.STAYING),
-                    candidate=candidate,
-                )
+            holding = Holding(
+                replica_id=replica.id,
+                spot=Spot(replica.node, replica.gpu_type),
+                since_s=since_s,
+                stay=_STAY.get(replica.phase, Stay.STAYING),
+                candidate=candidate,
             )
-        self._since[claim.id] = since
+            if claim.candidates[candidate].gpus:
+                gone = tuple(gpu_id for gpu_id in replica.gpus if gpu_id not in self._there)
+                holding = self._as_there(holding, replica, len(replica.gpus) - len(gone))
+                if gone:
+                    lost[replica.id] = gone
+            holdings.append(holding)
+        self._since[claim.id], self._lost[claim.id] = since, lost
         return tuple(holdings)
+
+    def _as_there(self, holding: Holding, replica: Replica, left: int) -> Holding:
+        """A replica where its GPUs are now, of which so many are left."""
+        where = next((self._there[one] for one in replica.gpus if one in self._there), None)
+        spot = where or Spot(replica.node, None)  # its cores and memory are there all the same
+        if left == len(replica.gpus):
+            return msgspec.structs.replace(holding, spot=spot)
+        stays = holding.stay is Stay.STAYING
+        stay = Stay.BROKEN if stays else Stay.ENDING
+        return msgspec.structs.replace(holding, spot=spot, stay=stay, gpus=left)
 
 
 def _stated(proton: Proton) -> GroupRuntime:

@@ -34,7 +34,7 @@ from typing import Annotated, Any, Final, NamedTuple, Protocol
 import msgspec
 import psutil
 
-from autoscaler.core.capacity_room import GpuModel, Node, Nodes
+from autoscaler.core.capacity_room import GpuModel, Node, Nodes, Spot
 from controlplane.model.bundles import MIB
 from controlplane.model.sections import AutoscalerSettings
 
@@ -93,6 +93,10 @@ class Inventory:
             machine.name in here and here[machine.name].issuperset(machine.gpus)
             for machine in other.machines
         )
+
+    def spots(self) -> dict[str, Spot]:
+        """Where each GPU is, by its id."""
+        return {gpu.id: Spot(m.name, gpu.type) for m in self.machines for gpu in m.gpus}
 
     def nodes(self) -> Nodes:
         """In the words of `core.capacity`: equal GPUs counted."""

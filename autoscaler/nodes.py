@@ -16,7 +16,7 @@ from autoscaler.inventory import Inventory
 from autoscaler.leadership import Leadership
 from controlplane.model.nodes import Node, NodeGpus
 from controlplane.store.client import Delete, Put
-from controlplane.store.errors import StoreError
+from controlplane.store.errors import StoreUnavailableError
 
 RETRY_S: Final = 1.0
 
@@ -56,12 +56,15 @@ async def tell_nodes(
         leadership: Of this term.
         inventory: What there is.
         known: The records as they are, by id.
+
+    Raises:
+        StoreError: The store is there, and does not take them.
     """
     while True:
         try:
             if writes := changes(inventory, known()):
                 await leadership.commit(writes)
-        except StoreError as exc:
+        except StoreUnavailableError as exc:
             logger.debug("cannot tell of nodes", extra={"error": str(exc)})
             await asyncio.sleep(RETRY_S)
         except LeadershipLostError:

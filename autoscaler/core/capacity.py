@@ -24,6 +24,10 @@ never means fewer replicas, as long as candidates differ in GPU models only. Sev
 of different sizes are a packing problem, where a new replica's place may depend on the order; and
 whoever goes first gets its first choice, of which fewer may fit.
 
+A replica with a GPU that is gone has no turn: its proton stands in line for another one. What it
+still has stays taken until somebody, its own successor perhaps, finds room by its end; before
+anybody gives way it ends, whoever it is.
+
 Nobody gives way before having run for `min_run_s`, be it to a floor, to the more important or to a
 fair share; who is refused because of that is looked at again when the first of them has run so
 long. Who gave way gets nothing beyond its floor for `return_s`. Room that is still draining is
@@ -46,6 +50,7 @@ from autoscaler.core.capacity_claims import (
     Held,
     Outcome,
     Past,
+    Stay,
     Terms,
     choices_of,
 )
@@ -60,7 +65,8 @@ HOLDERS_NAMED: Final = 3
 _Found = tuple[tuple[int, int], Bin, list[tuple[int, Placed]]]
 """Cost (less is better), a bin, and each replica that gives way there with its party."""
 
-_RANK: Final = {importance: -rank for rank, importance in enumerate(IMPORTANCE_ORDER)}
+RANK: Final = {importance: -rank for rank, importance in enumerate(IMPORTANCE_ORDER)}
+"""Less goes first."""
 
 
 def arbitrate(
@@ -87,7 +93,7 @@ def key_of(claim: Claim, past: Past, share: float, number: int, held: int) -> tu
     """Where a claim's `number`th replica stands in line, from 0; see the module's docstring."""
     return (
         number >= claim.floor,
-        _RANK[claim.importance],
+        RANK[claim.importance],
         number * share,
         number >= held,
         past.refused_s if past.refused_s is not None else float("inf"),
@@ -112,19 +118,14 @@ class _Run:
         self._now_s = now_s
         nothing = Past()
         self._parties = [
-            Party(
-                index,
-                claim,
-                pasts.get(claim.id, nothing),
-                nodes=nodes,
-                min_run_s=terms.min_run_s,
-                now_s=now_s,
-            )
+            Party(index, claim, pasts.get(claim.id, nothing), nodes=nodes, terms=terms, now_s=now_s)
             for index, claim in enumerate(claims)
         ]
         self._later, self._now = Room(nodes), Room(nodes)
         self._on: list[set[int]] = [set() for _ in nodes.nodes]
-        """Parties with soft replicas, by node."""
+        """Parties with soft or broken replicas, by node."""
+        self._line = 0
+        """How many stand in line."""
         self._full: set[Shape] = set()
         self._hopeless: set[Shape] = set()
         self._changes = [0] * len(nodes.nodes)
@@ -138,9 +139,9 @@ class _Run:
         self._holders: dict[tuple[Shape, ...], list[tuple[int, float, str]]] = {}
         for party in self._parties:
             self._now.take_all(party.now_seats)
-            for one in (*party.firm, *party.soft):
+            for one in (*party.firm, *party.soft, *party.broken):
                 self._later.take(one.shape, one.place)
-            for one in party.soft:
+            for one in (*party.soft, *party.broken):
                 self._on[one.place.node].add(party.index)
 
     def result(self) -> Arbitration:
@@ -151,6 +152,7 @@ class _Run:
             for number in range(p.turns)
         )
         line = [self._parties[index] for _, index in turns]
+        self._line = len(line)
         for position, party in enumerate(line):
             party.positions.append(position)
         for position, party in enumerate(line):
@@ -255,22 +257,26 @@ class _Run:
         victims = self._victims(shape, place)
         if victims is None:
             return None
-        lost = Counter(index for index, _ in victims)
-        first = min(self._parties[index].losing(count) for index, count in lost.items())
+        lost = Counter(index for index, one in victims if one.holding.stay is not Stay.BROKEN)
+        turns = (self._parties[index].losing(count) for index, count in lost.items())
+        first = min(turns, default=self._line)
         return (-first, len(victims)), place, victims
 
     def _victims(self, shape: Shape, place: Bin) -> list[tuple[int, Placed]] | None:
         """Who would give way in a bin: party and replica; None: not enough."""
-        candidates = []
+        candidates, broken = [], []
         for index in self._on[place.node]:
             party = self._parties[index]
+            there = [one for one in party.broken if one.place.node == place.node]
+            broken += [(one.holding.replica_id, index, one) for one in there]
             mine = [one for one in party.soft if one.place.node == place.node]
             candidates += [
                 (-party.losing(count), index, one) for count, one in enumerate(reversed(mine), 1)
             ]
         room = Gap(shape, place, self._later)
         victims = []
-        for _, index, one in sorted(candidates, key=_last_in_line):
+        candidates.sort(key=lambda victim: victim[0])  # no two are at the same position
+        for _, index, one in (*sorted(broken), *candidates):
             if room.enough():
                 break
             if room.add(one.shape, one.place, 1):
@@ -286,14 +292,18 @@ class _Run:
         return victims
 
     def _give_way(self, party: Party, victim: Placed, to: Party) -> None:
-        for node in {one.place.node for one in party.soft}:  # its others are worth more now
-            self._changes[node] += 1
-        # Of those that are alike the last one in line.
-        number = max(n for n, one in enumerate(party.soft) if one.seat == victim.seat)
-        party.given.append(party.soft.pop(number))
-        party.gave_way_to = to.claim.id
+        if victim.holding.stay is Stay.BROKEN:
+            party.broken.remove(victim)
+            party.ended.append(victim)
+        else:
+            for node in {one.place.node for one in party.soft}:  # its others are worth more now
+                self._changes[node] += 1
+            # Of those that are alike the last one in line.
+            number = max(n for n, one in enumerate(party.soft) if one.seat == victim.seat)
+            party.given.append(party.soft.pop(number))
+            party.gave_way_to = to.claim.id
         self._later.take(victim.shape, victim.place, -1)
-        if all(one.place.node != victim.place.node for one in party.soft):
+        if all(one.place.node != victim.place.node for one in (*party.soft, *party.broken)):
             self._on[victim.place.node].discard(party.index)
 
     def _refuse(self, party: Party, position: int) -> None:
@@ -331,7 +341,7 @@ class _Run:
                     (end_s, other.index)
                     for end_s, (place, its) in other.young
                     if (shape.gpus and its.gpus and place in bins)
-                    or (_shares(shape, its) and place.node in nodes)
+                    or (shape.competes(its) and place.node in nodes)
                 ]
             self._young[shape] = sorted(ends, reverse=True)
         young = self._young[shape]
@@ -344,7 +354,7 @@ class _Run:
         if shapes not in self._holders:
             bins, found = {place for shape in shapes for place in shape.bins}, []
             for other in self._parties:
-                had = (*other.kept, *other.given)
+                had = (*other.kept, *other.given, *other.broken)
                 there = [one.holding.since_s for one in had if one.place in bins]
                 new = (*(free.seat for free in other.fresh), *other.promised)
                 there += [self._now_s for seat in new if seat.place in bins]
@@ -382,12 +392,3 @@ class _Run:
                 gave_way_to=gave_way_to if refused else None,
             ),
         )
-
-
-def _last_in_line(victim: tuple[int, int, Placed]) -> int:
-    return victim[0]  # no two are at the same position
-
-
-def _shares(one: Shape, other: Shape) -> bool:
-    """Whether both need cores, or both memory."""
-    return bool((one.cpu and other.cpu) or (one.memory and other.memory))

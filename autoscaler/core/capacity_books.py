@@ -2,16 +2,26 @@
 
 Claims come one by one as protons are decided upon; nobody gets more before `settle`, so that the
 order in which they come does not matter. Settling costs nothing while nothing has changed, and
-O(changed claims x bins) while there is enough for all. Only when somebody has to be refused are
-all claims arbitrated anew.
+O(changed claims x bins) while there is enough for all. Only when somebody has to be refused, or
+moved on to a later candidate beside others, or a GPU is gone from a replica, are all claims
+arbitrated anew.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from autoscaler.core.capacity import arbitrate
-from autoscaler.core.capacity_claims import Claim, Outcome, Past, Stay, Terms, choices_of
+from autoscaler.core.capacity import RANK, arbitrate
+from autoscaler.core.capacity_claims import (
+    Claim,
+    Outcome,
+    Past,
+    Stay,
+    Terms,
+    choices_of,
+    seat_of,
+)
 from autoscaler.core.capacity_room import Free, Nodes, Room, Seat, first_free
+from controlplane.model.grants import Refusal
 
 _NOTHING: Final = Outcome(granted=0)
 
@@ -98,11 +108,13 @@ class Books:
 
     def _serve(self, claim_ids: Iterable[str], changed: set[str], now_s: float) -> bool:
         """Give everybody all they want; returns whether there was enough."""
-        claims = [self._claims[claim_id] for claim_id in sorted(claim_ids)]
+        claims = [self._claims[claim_id] for claim_id in claim_ids]
+        claims.sort(key=lambda claim: (RANK[claim.importance], claim.id))
         for claim in claims:
             self._free(claim)
             self._hold(claim)
-        return all(self._grow(claim, changed, now_s) for claim in claims)
+        alone = len(claims) == 1
+        return all(self._grow(claim, changed, now_s, alone=alone) for claim in claims)
 
     def _free(self, claim: Claim) -> None:
         self._later.take_all(self._promised.pop(claim.id, ()), -1)
@@ -112,9 +124,8 @@ class Books:
         shapes = [self.nodes.shape(needs) for needs in claim.candidates]
         there, staying, draining = [], [], []
         for holding in claim.holdings:
-            place = self.nodes.bin(holding.spot)
-            if place is not None:
-                seat = Seat(place, shapes[holding.candidate])
+            seat = seat_of(claim, holding, self.nodes, shapes)
+            if seat is not None:
                 there.append(seat)
                 if holding.stay is Stay.STAYING:
                     staying.append(seat)
@@ -125,7 +136,17 @@ class Books:
         self._now.take_all(there)
         self._promised[claim.id], self._taken[claim.id] = kept, tuple(there)
 
-    def _grow(self, claim: Claim, changed: set[str], now_s: float) -> bool:
+    def _grow(self, claim: Claim, changed: set[str], now_s: float, *, alone: bool) -> bool:
+        """Give a claim all it wants; returns whether that can be said without the others.
+
+        Args:
+            claim: Whose.
+            changed: Noted here where its outcome is another one now.
+            now_s: The clock.
+            alone: Nobody else asks for anything else than before.
+        """
+        if any(holding.stay is Stay.BROKEN for holding in claim.holdings):
+            return False
         past = self._pasts.get(claim.id, Past())
         missing = claim.wanted - len(self._promised[claim.id])
         gave_way_s = past.gave_way_s
@@ -137,6 +158,8 @@ class Books:
             free = first_free(shapes, self._later, self._now, set())
             if free is None or not self._now.fits(free.seat.shape, free.seat.place):
                 return False
+            if not alone and any(why is not Refusal.NO_NODE for why in free.passed):
+                return False  # who of them gets the first choice is a question for all
             self._later.take_all((free.seat,))
             self._now.take_all((free.seat,))
             self._promised[claim.id] += (free.seat,)

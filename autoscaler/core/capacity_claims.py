@@ -5,7 +5,7 @@ from enum import Enum
 
 import msgspec
 
-from autoscaler.core.capacity_room import Free, Seat, Spot
+from autoscaler.core.capacity_room import Free, Nodes, Seat, Shape, Spot
 from controlplane.model.bundles import ReplicaNeeds
 from controlplane.model.grants import Refusal
 from controlplane.model.states import Importance
@@ -18,6 +18,9 @@ class Stay(Enum):
     DRAINING = "draining"
     """It goes, but could be kept."""
     ENDING = "ending"
+    BROKEN = "broken"
+    """A GPU of it is gone. It is no replica that its claim has, and keeps the rest of its place
+    until it ends, which it must when the rest is of use to anybody."""
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -30,6 +33,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stay: Stay = Stay.STAYING
     candidate: int = 0
     """Which of its claim's candidates it has."""
+    gpus: int | None = None
+    """How many GPUs it still has; None: as many as its candidate needs."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -52,6 +57,24 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def candidates(self) -> tuple[ReplicaNeeds, ...]:
         """What a replica may need, the first choice first."""
         return (self.needs, *self.others)
+
+
+def seat_of(claim: Claim, holding: Holding, nodes: Nodes, shapes: Sequence[Shape]) -> Seat | None:
+    """A replica's place and what it takes there; None: there is no such place any more.
+
+    Args:
+        claim: Whose it is.
+        holding: The replica.
+        nodes: What there is.
+        shapes: What the claim's candidates take.
+    """
+    place = nodes.bin(holding.spot)
+    if place is None:
+        return None
+    if holding.gpus is None:
+        return Seat(place, shapes[holding.candidate])
+    left = msgspec.structs.replace(claim.candidates[holding.candidate], gpus=holding.gpus)
+    return Seat(place, nodes.shape(left))
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):

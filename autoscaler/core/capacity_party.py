@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from autoscaler.core.capacity_claims import Claim, Holding, Past, Stay
+from autoscaler.core.capacity_claims import Claim, Holding, Past, Stay, Terms, seat_of
 from autoscaler.core.capacity_room import Bin, Free, Nodes, Seat, Shape
 from controlplane.model.grants import Refusal
 
@@ -24,9 +24,9 @@ class Party:
     """One claim during an arbitration."""
 
     __slots__ = (
-        *("claim", "firm", "fresh", "gave_way_to", "given", "index", "kept", "now_seats"),
-        *("number", "past", "positions", "promised", "refusal", "refused_at", "shapes", "share"),
-        *("soft", "stuck", "until_s", "young"),
+        *("broken", "claim", "ended", "firm", "fresh", "gave_way_to", "given", "index", "kept"),
+        *("now_seats", "number", "past", "positions", "promised", "refusal", "refused_at"),
+        *("shapes", "share", "soft", "stuck", "until_s", "young"),
     )
 
     def __init__(
@@ -36,7 +36,7 @@ class Party:
         past: Past,
         *,
         nodes: Nodes,
-        min_run_s: float,
+        terms: Terms,
         now_s: float,
     ) -> None:
         """Take up a claim.
@@ -46,7 +46,7 @@ class Party:
             claim: The claim.
             past: What is remembered of it.
             nodes: What there is.
-            min_run_s: Replicas that have not run for so long may not be taken away.
+            terms: Replicas that have not run for its `min_run_s` may not be taken away.
             now_s: The clock of all moments.
         """
         self.index = index
@@ -70,6 +70,11 @@ class Party:
         """Replicas whose turn has come: they stay."""
         self.given: list[Placed] = []
         """Replicas that give way."""
+        self.broken: list[Placed] = []
+        """Replicas with a GPU that is gone: they have no turn, and keep what they have for as long
+        as it is of no use to anybody."""
+        self.ended: list[Placed] = []
+        """Replicas that were broken and have to end."""
         self.fresh: list[Free] = []
         """Places for new replicas that are free now."""
         self.promised: list[Seat] = []
@@ -84,8 +89,8 @@ class Party:
         self.stuck = False
         """No further replica has any chance."""
         self.gave_way_to: str | None = None
-        self._enter(nodes, min_run_s, now_s)
-        self.young = tuple((one.holding.since_s + min_run_s, one.seat) for one in self.firm)
+        self._enter(nodes, terms.min_run_s, now_s)
+        self.young = tuple((one.holding.since_s + terms.min_run_s, one.seat) for one in self.firm)
         """When each of its replicas that are firm now is so no more, and where it is."""
 
     @property
@@ -115,27 +120,30 @@ class Party:
 
     def victims(self) -> tuple[str, ...]:
         """The replicas that give way, where it matters which."""
+        broken = tuple(one.holding.replica_id for one in self.ended)
         if not self.given:
-            return ()
+            return broken
         places = {one.place for one in (*self.given, *self.kept)}
         new = (*(free.seat for free in self.fresh), *self.promised)
         if len(places.union(seat.place for seat in new)) == 1:
-            return ()
-        return tuple(one.holding.replica_id for one in self.given)
+            return broken
+        return (*broken, *(one.holding.replica_id for one in self.given))
 
     def _enter(self, nodes: Nodes, min_run_s: float, now_s: float) -> None:
         staying: list[Placed] = []
         draining: list[Placed] = []
         for holding in sorted(self.claim.holdings, key=_age):
-            place = nodes.bin(holding.spot)
-            if place is None:
+            seat = seat_of(self.claim, holding, nodes, self.shapes)
+            if seat is None:
                 continue
-            placed = Placed(place, self.shapes[holding.candidate], holding)
-            self.now_seats.append(placed.seat)
+            placed = Placed(seat.place, seat.shape, holding)
+            self.now_seats.append(seat)
             if holding.stay is Stay.STAYING:
                 staying.append(placed)
             elif holding.stay is Stay.DRAINING:
                 draining.append(placed)
+            elif holding.stay is Stay.BROKEN:
+                self.broken.append(placed)
         for placed in (*staying, *draining)[: self.claim.wanted]:
             firm = placed.holding.since_s + min_run_s > now_s
             firm = firm and placed.holding.stay is Stay.STAYING

@@ -67,6 +67,10 @@ class Shape(msgspec.Struct, frozen=True, gc=False, eq=False):
     most: int | None
     """More than so many never run on empty nodes; None: it takes nothing, there is no end."""
 
+    def competes(self, other: "Shape") -> bool:
+        """Whether both need cores, or both memory."""
+        return bool((self.cpu and other.cpu) or (self.memory and other.memory))
+
 
 class Seat(NamedTuple):
     """A replica's place, and what it takes there."""

@@ -190,22 +190,22 @@ def no_place() -> str:
     return "Waits for its GPU: another replica that had it is still ending."
 
 
-def gpu_gone(lost: Sequence[str], gpu_type: str | None, node: str, *, moves: bool) -> str:
+def gpu_gone(lost: Sequence[str], gpu_type: str | None, node: str, *, leaves: bool) -> str:
     """A running replica's GPUs are not in the inventory any more.
 
     Args:
         lost: Their ids.
         gpu_type: What the node calls them.
         node: Where they were.
-        moves: Whether others are its own from now on.
+        leaves: Whether it has to go because of that.
     """
     many = len(lost) > 1
     gone = f"GPU{'s' * many} {', '.join(lost)} ({gpu_type}) {'are' if many else 'is'} gone"
-    if moves:
-        return f"{gone} from node {node}: it restarts on {'others' if many else 'another one'}."
+    if leaves:
+        return f"{gone} from node {node}: the replica leaves."
     return (
-        f"{gone} from node {node}, and there is no other free one of that model: it stays as it is "
-        "until there is."
+        f"{gone} from node {node}: the replica stays as it is until there is room for another one "
+        "in its place."
     )
 
 

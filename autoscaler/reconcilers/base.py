@@ -17,7 +17,7 @@ records through a `ReplicaWriter`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from autoscaler.core.capacity_room import Spot
@@ -62,6 +62,10 @@ class Placement:
     """Where there is room for new replicas, one entry for each that may start."""
     victims: frozenset[str] = frozenset()
     """Replicas that must leave whatever the count is; they do not count."""
+    lost: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Replicas with GPUs that are gone, and which; they do not count either."""
+    lost_stay: int = 0
+    """So many of those may stay all the same: for nobody is there any room in their place."""
 
 
 class ReplicaWriter(Protocol):

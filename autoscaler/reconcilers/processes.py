@@ -10,7 +10,6 @@
     processes_spawn     one process group: start, end, signals
     processes_scan      which processes are ours, where they listen
     processes_usage     CPU and memory of all replicas in one sweep
-    processes_drain     whether a replica's requests have ended
     processes_cgroup    limits by the kernel
     processes_logs      files of a replica
     processes_ports     free ports
@@ -202,7 +201,7 @@ class ProcessReconciler:
         self._context.loads.streams = streams or {}
         self._context.loads.acknowledged_revision = acknowledged_revision
         for runner in self._runners():
-            if runner.moving or runner.replica.phase is ReplicaPhase.DRAINING:
+            if runner.replica.phase is ReplicaPhase.DRAINING:
                 runner.nudge()
 
     def cpu_percent(self, proton_id: str) -> Sequence[float | None]:

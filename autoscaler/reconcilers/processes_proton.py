@@ -89,17 +89,21 @@ class ProtonReplicas:
         self._missing = 0
         self._placement = placement
         self._openings = list(placement.openings) if placement is not None else []
-        victims = placement.victims if placement is not None else frozenset()
-        for replica_id in victims & self.runners.keys():
-            self.runners[replica_id].leave(drain=True)
-        self._see_to_lost_gpus()
-        staying = [runner for runner in self.runners.values() if not runner.leaving]
+        lost = placement.lost if placement is not None else {}
+        victims = self._victims(placement) if placement is not None else frozenset()
+        for replica_id, runner in self.runners.items():
+            if replica_id in victims:
+                runner.leave(drain=True)
+            gone, spot = lost.get(replica_id), (runner.replica.gpu_type, runner.replica.node)
+            runner.troubled(gpu_gone(gone, *spot, leaves=runner.leaving) if gone else "")
+        sound = [runner for replica_id, runner in self.runners.items() if replica_id not in lost]
+        staying = [runner for runner in sound if not runner.leaving]
         if len(staying) > wanted:
             for replica_id in choose_victims(map(self._candidate, staying), len(staying) - wanted):
                 self.runners[replica_id].leave(drain=True)
             return
         missing = wanted - len(staying)
-        kept = [r for replica_id, r in self.runners.items() if replica_id not in victims]
+        kept = [runner for runner in sound if runner.replica.id not in victims]
         for replica_id in choose_returning(map(self._candidate, kept), missing):
             missing -= self.runners[replica_id].stay()
         self._missing = missing
@@ -192,9 +196,6 @@ class ProtonReplicas:
 
     def take_place(self, runner: ReplicaRunner) -> Place | None:
         """Where it may run, and its GPUs; None: not free yet."""
-        given = self._context.places.given(runner.replica.id)
-        if given is not None:
-            return given  # it moves: these were exchanged for what it had
         if self._placement is None:
             return Place(node=runner.replica.node)
         for opening in self._openings:
@@ -252,32 +253,16 @@ class ProtonReplicas:
 
     # Parts.
 
-    def _see_to_lost_gpus(self) -> None:
-        """Have replicas move whose GPUs are gone, where there are others that nobody has.
-
-        The books count a replica's GPUs by model: another one of its model is its own by right, and
-        one of another model only where its place was granted anew.
-        """
-        places = self._context.places
-        for runner in self.runners.values():
-            replica = runner.replica
-            if not replica.gpus or runner.leaving or runner.moving:
-                continue
-            spot = Spot(replica.node, replica.gpu_type)
-            lost = places.lost(spot, replica.gpus)
-            found = None
-            granted = [one for one in self._openings if _is_as(replica, one)]
-            if lost:
-                found = places.exchange(
-                    replica.id, [spot, *(one.spot for one in granted)], len(replica.gpus)
-                )
-            if found is None:
-                why = gpu_gone(lost, spot.gpu_type, spot.node, moves=False) if lost else ""
-                runner.troubled(why)
-                continue
-            if found != spot:
-                self._openings.remove(next(one for one in granted if one.spot == found))
-            runner.move(gpu_gone(lost, spot.gpu_type, spot.node, moves=True))
+    def _victims(self, placement: Placement) -> frozenset[str]:
+        """Who must leave: as granted, and those with lost GPUs that others may be started for."""
+        broken = [
+            self._candidate(runner)
+            for replica_id, runner in self.runners.items()
+            if replica_id in placement.lost
+            and replica_id not in placement.victims
+            and not runner.leaving
+        ]
+        return placement.victims.union(choose_victims(broken, len(broken) - placement.lost_stay))
 
     def _start_batch(self, launch: Launch) -> None:
         self._next_batch = None
@@ -344,9 +329,3 @@ class ProtonReplicas:
             phase = runner.replica.phase
             if phase is ReplicaPhase.PENDING or phase is ReplicaPhase.FAILED:
                 runner.nudge()
-
-
-def _is_as(replica: Replica, opening: Opening) -> bool:
-    """Whether room is for a replica of the same size."""
-    bundle_id = opening.bundle.id if opening.bundle is not None else None
-    return opening.gpus == len(replica.gpus) and bundle_id == replica.bundle

@@ -28,12 +28,12 @@ from typing import Final, Protocol
 import msgspec
 
 from autoscaler.core.replica_crashes import Ending
+from autoscaler.core.replica_drain import DrainFacts, DrainState, drain_state
 from autoscaler.core.replica_launch import Launch, sized
 from autoscaler.core.replica_probes import Verdict
 from autoscaler.core.replica_sentences import no_free_port, no_place
 from autoscaler.reconcilers.processes_attempt import Attempt, CommandError
 from autoscaler.reconcilers.processes_context import HOST, Context
-from autoscaler.reconcilers.processes_drain import emptied
 from autoscaler.reconcilers.processes_logs import ReplicaFiles
 from autoscaler.reconcilers.processes_places import Place
 from autoscaler.reconcilers.processes_spawn import ProcessGroup
@@ -46,8 +46,6 @@ _log = logging.getLogger(__name__)
 PORT_RETRY_S: Final = 1.0
 PLACE_RETRY_S: Final = 1.0
 _SERVING: Final = frozenset({ReplicaPhase.READY, ReplicaPhase.UNREADY, ReplicaPhase.DRAINING})
-_ENDED: Final = dict.fromkeys(("host", "port", "pid", "process_started", "ready_at"))
-"""What a record says of a process, once that has ended."""
 
 
 class Wish(Enum):
@@ -111,8 +109,6 @@ class ReplicaRunner:
         self._asked_s: float | None = self._loop.time()
         """When it was asked for; None once that has become a cold start's time, or adopted."""
         self._attempt: Attempt | None = None
-        self._moving = ""
-        """Why it is to start anew at another place, which it has been given; empty: it is not."""
         self._trouble = ""  # what is wrong with its place although it runs
 
     # What others ask and tell.
@@ -121,11 +117,6 @@ class ReplicaRunner:
     def leaving(self) -> bool:
         """Whether it goes, or is draining and might be kept."""
         return self._wish is not Wish.RUN or self.replica.phase in LEAVING
-
-    @property
-    def moving(self) -> bool:
-        """Whether it is about to start anew on other GPUs."""
-        return bool(self._moving)
 
     @property
     def pid(self) -> int | None:
@@ -156,18 +147,13 @@ class ReplicaRunner:
             self.nudge()
         return self._wish is Wish.RUN
 
-    def move(self, why: str) -> None:
-        """It has been given other GPUs: finish what it has, and start anew there."""
-        self._moving, self._trouble = why, ""
-        _log.warning("replica moves", extra={"replica_id": self.replica.id, "why": why})
-        self.nudge()
-
     def troubled(self, why: str) -> None:
-        """Something is wrong with its place, and it stays; empty: not any more."""
+        """Something is wrong with its place although it may serve; empty: not any more."""
         if self._trouble != why:
             self._trouble = why
             if why:
-                _log.warning("replica stays", extra={"replica_id": self.replica.id, "why": why})
+                extra = {"replica_id": self.replica.id, "why": why}
+                _log.warning("a replica's place is not as it was", extra=extra)
             self.nudge()
 
     def measured(self, usage: Usage) -> None:
@@ -215,7 +201,6 @@ class ReplicaRunner:
             raise
         # From here on nothing can make it stay.
         self._wish = Wish.END
-        self._context.places.release(self.replica.id)
         await asyncio.to_thread(self.files.close)
         self._context.records.forget(self.replica.id)
         self._siblings.gone(self)
@@ -293,13 +278,6 @@ class ReplicaRunner:
         await attempt.release()
         self._attempt = None
         self.cpu.clear()
-        moves = self._moving and self._wish is Wish.RUN and not self._siblings.errored
-        self._moving = ""
-        place = self._context.places.given(self.replica.id) if moves else None
-        if place is not None:
-            there = {"gpus": place.gpus, "gpu_type": place.gpu_type, "node": place.node}
-            self._set(phase=ReplicaPhase.PENDING, message=why, **there, **_ENDED)
-            return
         self._context.places.release(self.replica.id)
         if self._wish is Wish.RUN:
             exit_code = attempt.process.exit_code
@@ -318,11 +296,15 @@ class ReplicaRunner:
         self._set(
             phase=ReplicaPhase.FAILED if errored else ReplicaPhase.PENDING,
             restart_count=self.replica.restart_count + (not errored),
+            host=None,
+            port=None,
+            pid=None,
+            process_started=None,
             gpus=(),
             gpu_type=None,
+            ready_at=None,
             exit_code=exit_code,
             message=why,
-            **_ENDED,
         )
 
     async def _pause(self, until_s: float | None) -> None:
@@ -343,8 +325,6 @@ class ReplicaRunner:
             return self._drain(attempt, now_s)
         if self._wish is not Wish.RUN:
             return self._go(attempt, now_s)
-        if self._moving:
-            return self._move(attempt, now_s)
         return self._watch(attempt, now_s)
 
     def _go(self, attempt: Attempt, now_s: float) -> float | None:
@@ -352,17 +332,25 @@ class ReplicaRunner:
         return attempt.terminate(now_s)
 
     def _drain(self, attempt: Attempt, now_s: float) -> float | None:
-        self._set(phase=ReplicaPhase.DRAINING)
-        empty, again_s = emptied(self._context, self.replica, now_s)
-        return self._go(attempt, now_s) if empty else again_s
-
-    def _move(self, attempt: Attempt, now_s: float) -> float | None:
-        """End the process as in a drain, to start it anew elsewhere."""
-        empty, again_s = True, None
-        if self.replica.phase in _SERVING:
-            self._set(phase=ReplicaPhase.UNREADY, message=self._moving)
-            empty, again_s = emptied(self._context, self.replica, now_s)
-        return attempt.terminate(now_s, why=self._moving) if empty else again_s
+        self._set(phase=ReplicaPhase.DRAINING, message=self._trouble or self.replica.message)
+        written = self._context.records.written(self.replica.id)
+        if written is not None and written.replica.phase is not ReplicaPhase.DRAINING:
+            written = None
+        loads = self._context.loads
+        timeout_s = self._context.settings.drain_timeout_s
+        facts = DrainFacts(
+            revision=written.revision if written else None,
+            recorded_s=written.at_s if written else None,
+            acknowledged_revision=loads.acknowledged_revision,
+            load=loads.in_flight.get(self.replica.id, 0),
+        )
+        state = drain_state(facts, now_s=now_s, drain_timeout_s=timeout_s)
+        if state is DrainState.OVERDUE:
+            extra = {"replica_id": self.replica.id, "load": facts.load}
+            _log.warning("replica is ended at its drain deadline", extra=extra)
+        if state in {DrainState.DRAINED, DrainState.OVERDUE}:
+            return self._go(attempt, now_s)
+        return None if facts.recorded_s is None else facts.recorded_s + timeout_s
 
     def _watch(self, attempt: Attempt, now_s: float) -> float | None:
         ready = self.replica.phase is ReplicaPhase.READY

@@ -75,22 +75,26 @@ async def test_an_orphan_s_gpu_is_nobody_s_before_it_has_ended(bench: Bench, two
     assert sorted(gpu for r in replicas for gpu in r.gpus) == ["GPU-0", "GPU-1"]
 
 
-async def test_a_replica_whose_gpu_is_gone_runs_on_another_one(bench: Bench, two_gpus: Inventory):
+async def test_in_the_place_of_a_replica_whose_gpu_is_gone_another_one_starts(
+    bench: Bench, two_gpus: Inventory
+):
     reconciler = await bench.start(inventory=two_gpus)
     reconciler.plan(proton(), 1, ONE_GPU)
     [before] = await bench.ready(1)
     [box] = two_gpus.machines
     left = dataclasses.replace(box, gpus=box.gpus[1:])
     reconciler.renew(Inventory(machines=(left,)))
+    openings = ONE_GPU.openings
+    reconciler.plan(proton(), 1, Placement(openings=openings, lost={before.id: before.gpus}))
 
-    def moved() -> bool:
+    def replaced() -> bool:
         reconciler.set_load({}, acknowledged_revision=10**9)
-        reconciler.plan(proton(), 1, Placement())
-        [replica] = reconciler.replicas()
-        return replica.phase is ReplicaPhase.READY and replica.gpus == ("GPU-1",)
+        present = reconciler.replicas()
+        return len(present) == 1 and present[0].phase is ReplicaPhase.READY
 
-    await until(moved)
+    await until(replaced)
     [after] = reconciler.replicas()
-    assert after.id == before.id
+    assert after.id != before.id
+    assert after.gpus == ("GPU-1",)
     assert after.pid is not None
     assert psutil.Process(after.pid).environ()["CUDA_VISIBLE_DEVICES"] == "GPU-1"

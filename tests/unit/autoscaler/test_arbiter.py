@@ -1,5 +1,7 @@
 """From protons, decisions and replicas to claims, and back to what may be planned."""
 
+import dataclasses
+
 import msgspec
 import pytest
 
@@ -397,3 +399,88 @@ def test_a_running_replica_holds_what_its_own_bundle_takes():
 def test_who_has_a_first_choice_that_nobody_shares_out_is_not_held_up():
     cores = Bundle(id="cores", name="cores", cpu_count=1, memory_bytes=2**20)
     assert not Desk(MIXED).ask(choosing("a", cores, FIRST), 9)
+
+
+def placed(desk: Desk, owner: Proton, replicas: int, *running: Replica) -> Placement:
+    """Where its replicas may be, after a settlement."""
+    desk.gets(owner, replicas, *running)
+    verdict = desk.arbiter.verdict(owner.id, decision(owner, replicas), now_s=NOW_S)
+    assert verdict.placement is not None
+    return verdict.placement
+
+
+def ids(*names: str, model: str = "A10G") -> Inventory:
+    """The box with these GPUs."""
+    [box] = BOX.machines
+    return Inventory(
+        machines=(dataclasses.replace(box, gpus=tuple(Gpu(id=n, type=model) for n in names)),)
+    )
+
+
+def test_a_replica_whose_gpu_is_gone_is_replaced_where_there_is_room():
+    desk = Desk(ids("g0", "g1", "g2"))
+    owner = asking("a", GPU)
+    both = (replica("r1", "a"), replica("r2", "a", gpus=("g1",)))
+    assert placed(desk, owner, 2, *both) == Placement()
+    desk.arbiter.renew(ids("g1", "g2"))
+    found = placed(desk, owner, 2, *both)
+    assert found.openings == (Opening(spot=SPOT, gpus=1),)
+    assert (found.lost, found.lost_stay, found.victims) == ({"r1": ("g0",)}, 0, frozenset())
+    assert desk.gets(owner, 2, *both) == 2
+
+
+def test_a_replica_whose_gpu_is_gone_may_stay_where_there_is_no_room_for_another_one():
+    desk = Desk()
+    owner = asking("a", GPU)
+    both = (replica("r1", "a"), replica("r2", "a", gpus=("g1",)))
+    desk.arbiter.renew(ids("g1"))
+    found = placed(desk, owner, 2, *both)
+    assert (found.openings, found.lost_stay) == ((), 1)
+    assert placed(desk, owner, 1, *both).lost_stay == 0, "the count falls: it goes first"
+    assert desk.gets(owner, 1, *both) == 1
+    desk.arbiter.renew(BOX)
+    assert placed(desk, owner, 2, *both) == Placement(), "it is there again"
+
+
+def test_the_healthy_one_stays_where_the_other_one_s_model_is_gone():
+    desk = Desk(MIXED)
+    owner = asking("a", GPU)
+    mine = (replica("r1", "a"), replica("r2", "a", gpus=("h0",), gpu_type="L4"))
+    desk.arbiter.renew(ids("h0", model="L4"))
+    found = placed(desk, owner, 2, *mine)
+    assert (found.lost, found.lost_stay, found.openings) == ({"r1": ("g0",)}, 1, ())
+    assert desk.gets(owner, 2, *mine) == 1
+
+
+@pytest.mark.parametrize("phase", [ReplicaPhase.READY, ReplicaPhase.DRAINING])
+def test_what_is_left_of_it_is_its_own_until_it_has_ended(phase: ReplicaPhase):
+    desk = Desk()
+    pair = asking("a", Resources(gpu=2))
+    mine = replica("r1", "a", gpus=("g0", "g1"), phase=phase)
+    desk.arbiter.renew(ids("g1", "g2"))
+    found = placed(desk, pair, 1, mine)
+    assert found.openings == ()
+    assert found.victims == ({"r1"} if phase is ReplicaPhase.READY else set())
+    assert found.lost == {"r1": ("g0",)}
+    assert desk.gets(asking("b", GPU, importance=Importance.HIGH), 1) == 1, "g2 is free"
+    assert desk.gets(pair, 1) == 0
+    desk.arbiter.leave("b", (), at=AT, now_s=NOW_S)
+    assert placed(desk, pair, 1).openings == (Opening(spot=SPOT, gpus=2),)
+
+
+def test_a_replica_of_an_earlier_term_may_have_lost_its_gpu_in_between():
+    desk = Desk(ids("g1"))
+    owner = asking("a", GPU)
+    desk.arbiter.open(owner, (replica("r1", "a"),), at=AT, now_s=NOW_S)
+    other = asking("b", GPU)
+    assert desk.gets(other, 1) == 1, "what is lost is nobody's"
+    desk.ask(other, 1, replica("r2", "b", gpus=("g1",)))
+    assert placed(desk, owner, 1, replica("r1", "a")).lost_stay == 1
+
+
+def test_a_gpu_that_is_called_something_else_is_the_same_one():
+    desk = Desk()
+    owner = asking("a", GPU)
+    desk.arbiter.renew(ids("g0", model="NVIDIA A10G"))
+    assert placed(desk, owner, 1, replica("r1", "a")) == Placement()
+    assert desk.gets(asking("b", GPU), 1) == 0

@@ -261,6 +261,7 @@ def test_one_inventory_lacks_what_the_other_has():
         pytest.param([1, 2, 2], [], id="what-is-missing-once-is-not-gone"),
         pytest.param([1, 1, 1], [1], id="what-is-missing-twice-is"),
         pytest.param([1, 0, 0], [0], id="in-a-row-and-the-same"),
+        pytest.param([1, 0, 1], [], id="one-loss-after-another-is-none-twice"),
         pytest.param([1, "away", 1], [1], id="a-file-that-cannot-be-used-says-nothing"),
         pytest.param(["away", "away", 3, "away"], [3], id="and-is-told-of-once-a-time"),
         pytest.param(["fault", "fault", 3, "fault", 4], [3, 4], id="nor-does-what-nobody-foresaw"),

@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from autoscaler.inventory import Gpu, Inventory, Machine
 from autoscaler.leadership import Leadership
 from autoscaler.nodes import changes, node_records, tell_nodes
 from controlplane.model.nodes import NodeGpus
 from controlplane.store.client import Delete, Put
+from controlplane.store.errors import StoreError, StoreFullError, WrongTypeError
 from tests.fakes.lease_store import LeaseStore
 from tests.fakes.virtual_time import run_virtual
 
@@ -67,5 +70,17 @@ def test_without_the_lease_nothing_is_written():
         before = len(store.commits)
         await tell_nodes(lead, BOTH, dict)
         assert len(store.commits) == before
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("fault", [StoreFullError("no room"), WrongTypeError("a list")])
+def test_a_store_that_does_not_take_them_is_for_those_who_asked(fault: StoreError):
+    async def scenario() -> None:
+        store = LeaseStore()
+        lead = await leading(store)
+        store.full = fault
+        with pytest.raises(type(fault)):
+            await tell_nodes(lead, BOTH, dict)
 
     run_virtual(scenario())

@@ -110,13 +110,41 @@ class Machines:
         for name, asked in list(self.books.claims.items()):
             outcome = self.books.outcome(name)
             assert outcome.granted <= asked.wanted
-            left = [h for h in asked.holdings if h.stay is Stay.STAYING]
+            left = [h for h in asked.holdings if h.stay is not Stay.ENDING]
             self.books.put(msgspec.structs.replace(asked, holdings=tuple(left)))
         for name, asked in list(self.books.claims.items()):
             self._carry_out(asked, self.books.outcome(name))
         assert self.over() == {}
         self.now_s += seconds
         return changed
+
+    def lose(self, number: int) -> None:
+        """A GPU is gone, as NVML may find: one that somebody has, where there is any such."""
+        having = [
+            (asked, h)
+            for asked in self.books.claims.values()
+            for h in asked.holdings
+            if asked.candidates[h.candidate].gpus and h.gpus != 0
+        ]
+        if not having:
+            return
+        asked, h = having[number % len(having)]
+        left = (asked.candidates[h.candidate].gpus if h.gpus is None else h.gpus) - 1
+        after = msgspec.structs.replace(
+            h,
+            stay=Stay.BROKEN if h.stay is Stay.STAYING else h.stay,
+            gpus=left,
+            spot=h.spot if left else Spot(h.spot.node, None),
+        )
+        holdings = tuple(after if one is h else one for one in asked.holdings)
+        self.books.put(msgspec.structs.replace(asked, holdings=holdings))
+        self.nodes = tuple(
+            msgspec.structs.replace(node, gpus=tuple(_less(model, h.spot) for model in node.gpus))
+            if node.name == h.spot.node
+            else node
+            for node in self.nodes
+        )
+        self.books.renew(Nodes(self.nodes))
 
     def wait(self, seconds: int) -> None:
         """Let time pass; nobody asks for anything else."""
@@ -153,9 +181,10 @@ class Machines:
         for asked in self.books.claims.values():
             for h in asked.holdings:
                 needs = asked.candidates[h.candidate]
+                gpus = needs.gpus if h.gpus is None else h.gpus
                 used[h.spot.node, "cpu"] += round(needs.cpu * 1000)
                 used[h.spot.node, "memory"] += needs.memory_bytes
-                used[h.spot.node, f"gpu {h.spot.gpu_type}"] += needs.gpus
+                used[h.spot.node, f"gpu {h.spot.gpu_type}"] += gpus
         for node in self.nodes:
             used[node.name, "cpu"] -= round(node.cpu * 1000)
             used[node.name, "memory"] -= node.memory_bytes
@@ -166,9 +195,14 @@ class Machines:
     def _carry_out(self, asked: Claim, outcome: Outcome) -> None:
         """As the process reconciler does: named victims, then start or drain the youngest."""
         holdings = list(asked.holdings)
-        staying = []
-        for h in holdings:
-            (self._drain(holdings, h) if h.replica_id in outcome.victims else staying.append(h))
+        staying, broken = [], []
+        for h in list(holdings):
+            if h.replica_id in outcome.victims:
+                self._drain(holdings, h)
+            elif h.stay is not Stay.ENDING:
+                (broken if h.stay is Stay.BROKEN else staying).append(h)
+        for h in broken[asked.wanted - outcome.granted :]:
+            self._drain(holdings, h)
         for h in sorted(staying, key=lambda h: (h.since_s, h.replica_id))[outcome.granted :]:
             self._drain(holdings, h)
         chosen = [choice.candidate for choice in outcome.choices] or [0] * len(outcome.spots)
@@ -189,6 +223,12 @@ class Machines:
     def _drain(self, holdings: list[Holding], h: Holding) -> None:
         holdings[holdings.index(h)] = msgspec.structs.replace(h, stay=Stay.ENDING)
         self.moves.append(f"{h.replica_id} drains")
+
+
+def _less(model: GpuModel, spot: Spot) -> GpuModel:
+    """One GPU less, if it is that model."""
+    count = model.count - (model.type == spot.gpu_type)
+    return msgspec.structs.replace(model, count=count)
 
 
 # -- anything: for properties ---------------------------------------------------------------------

@@ -436,27 +436,33 @@ def test_large_refusals_do_not_stop_small_ones():
 
 
 @settings(max_examples=40)
-@given(nodes=NODES, rounds=st.lists(ASKED, min_size=1, max_size=3), counts=st.data())
-def test_no_node_ever_has_more_than_it_can_carry(
-    nodes: tuple[Node, ...], rounds: list[list[Row]], counts: st.DataObject
+@given(nodes=NODES, rounds=st.lists(ASKED, min_size=1, max_size=3), drawn=st.data())
+def test_no_node_ever_has_more_than_it_can_carry_whatever_gpus_are_lost(
+    nodes: tuple[Node, ...], rounds: list[list[Row]], drawn: st.DataObject
 ):
     machines = Machines(nodes)
     for number, asked in enumerate(rounds):
         for name in machines.books.claims:
-            machines.ask(name, counts.draw(st.integers(0, 4)))
+            machines.ask(name, drawn.draw(st.integers(0, 4)))
         fill(machines, asked, f"c{number}")
         machines.step()  # this looks at the nodes
+        for lost in drawn.draw(st.lists(st.integers(0, 9), max_size=2)):
+            machines.lose(lost)
+        machines.step()
     machines.settle_down()
 
 
 @settings(max_examples=40)
-@given(nodes=NODES, asked=ASKED, then=ASKED)
+@given(nodes=NODES, asked=ASKED, then=ASKED, lost=st.lists(st.integers(0, 9), max_size=3))
 def test_the_order_of_asking_changes_nothing(
-    nodes: tuple[Node, ...], asked: list[Row], then: list[Row]
+    nodes: tuple[Node, ...], asked: list[Row], then: list[Row], lost: list[int]
 ):
     machines = Machines(nodes)
     fill(machines, asked)
     machines.settle_down()
+    for number in lost:
+        machines.lose(number)
+    nodes = machines.nodes
     fill(machines, then, "d")
     claims = list(machines.books.claims.values())
     one, other = (shared(*order, nodes=nodes).outcomes for order in (claims, claims[::-1]))

@@ -217,3 +217,45 @@ def test_with_enough_of_a_later_candidate_nobody_is_arbitrated():
     books.settle(now_s=2.0)
     assert (books.outcome("a").spots, books.outcome("b").spots) == ((), (A10G,))
     assert books.arbitrations == 0
+
+
+@pytest.mark.parametrize("third", [False, True])  # whether somebody has to be refused
+def test_of_those_who_ask_together_the_more_important_gets_the_first_candidate(third: bool):
+    books = Books(Nodes([gpu_node(count=1), gpu_node("n2", count=1, model="NVIDIA L4")]), QUICK)
+    first, second = (ReplicaNeeds(gpus=1, gpu_type=name) for name in ("a10g", "l4"))
+    books.put(claim("a", 1, needs=first, others=(second,)))
+    books.put(claim("b", 1, needs=first, others=(second,), importance=HIGH))
+    if third:
+        books.put(claim("c", 1, needs=first, others=(second,)))
+    books.settle(now_s=1.0)
+    assert (books.outcome("b").spots, books.outcome("a").granted) == ((A10G,), 1)
+
+
+def test_who_is_moved_on_beside_others_is_moved_on_as_one_arbitration_says():
+    nodes = [gpu_node(count=2), gpu_node("n2", count=2, model="NVIDIA L4")]
+    first, second = (ReplicaNeeds(gpus=1, gpu_type=name) for name in ("a10g", "l4"))
+    books = Books(Nodes(nodes), QUICK)
+    for name in "ab":
+        books.put(claim(name, 2, needs=first, others=(second,)))
+    books.settle(now_s=1.0)
+    assert books.arbitrations == 1
+    for name in "ab":
+        assert [spot.node for spot in books.outcome(name).spots] == ["n1", "n2"], "one each"
+
+
+def test_a_candidate_that_no_node_could_carry_is_no_reason_to_arbitrate():
+    books = Books(Nodes([gpu_node()]), QUICK)
+    nowhere = ReplicaNeeds(gpus=8)
+    for name in "ab":
+        books.put(claim(name, 1, needs=nowhere, others=(ReplicaNeeds(gpus=1),)))
+    books.settle(now_s=1.0)
+    assert [books.outcome(name).granted for name in "ab"] == [1, 1]
+    assert books.arbitrations == 0
+
+
+def test_of_those_who_ask_together_the_more_important_gets_the_fuller_node():
+    books = Books(Nodes([gpu_node(count=1), gpu_node("n2", count=2)]), QUICK)
+    books.put(claim("a", 1))
+    books.put(claim("b", 1, importance=HIGH))
+    books.settle(now_s=1.0)
+    assert (books.outcome("b").spots, books.arbitrations) == ((A10G,), 0)

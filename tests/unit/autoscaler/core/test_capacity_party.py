@@ -160,3 +160,40 @@ def test_a_refusal_is_about_all_candidates():
 
 def test_candidates_that_take_nothing_have_no_end():
     assert granted(claim("a", 9, needs=FOUR, others=(ReplicaNeeds(),))) == {"a": 9}
+
+
+def test_in_line_the_first_candidate_counts_that_some_node_could_carry():
+    nowhere = ReplicaNeeds(gpus=1, gpu_type="h100")
+    nodes = (gpu_node(count=4, model=L4),)
+    moved = claim("a", 4, needs=nowhere, others=(TYPED_L4,))
+    assert granted(moved, claim("b", 4, needs=TYPED_L4), nodes=nodes) == {"a": 2, "b": 2}
+
+
+def test_of_candidates_whose_room_is_still_draining_the_first():
+    ending = [
+        claim("d", 0, holding("r1", stay=Stay.ENDING), needs=TYPED_A10G),
+        claim("e", 0, *(holding(f"l{n}", model=L4, stay=Stay.ENDING) for n in (1, 2))),
+    ]
+    [seat] = shared(*ending, either("a", 1), nodes=(BOTH,)).promised["a"]
+    assert seat.place == Bin(0, 0)
+
+
+def test_of_candidates_for_which_the_same_ones_go_the_first():
+    low = claim("low", 1, holding("r1", model=None), needs=ReplicaNeeds(cpu=12.0))
+    first, second = (msgspec.structs.replace(n, cpu=12.0) for n in (TYPED_A10G, TYPED_L4))
+    top = claim("top", 1, needs=first, others=(second,), importance=CRITICAL)
+    found = shared(low, top, nodes=(BOTH,))
+    assert found.outcomes["low"].granted == 0
+    [seat] = found.promised["top"]
+    assert seat.place == Bin(0, 0)
+
+
+def test_who_gets_room_for_which_others_go_is_told_why_it_is_no_earlier_candidate():
+    ending = claim("e", 0, holding("r1", stay=Stay.ENDING))
+    pair = claim("top", 1, needs=ReplicaNeeds(gpus=2), importance=CRITICAL)
+    low = claim("low", 1, holding("r2"))
+    nowhere = ReplicaNeeds(gpus=8)
+    next_one = claim("a", 1, needs=nowhere, others=(TYPED_A10G,), importance=HIGH)
+    found = shared(ending, pair, low, next_one, nodes=(gpu_node(count=3),)).outcomes
+    assert found["low"].granted == 0
+    assert found["a"].choices == (Choice(candidate=1, passed=(Refusal.NO_NODE,)),)

@@ -125,9 +125,9 @@ def test_what_happens_next(failed_starts: int, wait_s: float | None, expected: s
 
 
 def test_gpus_that_are_gone_are_named_with_what_follows():
-    one = sentences.gpu_gone(["g0"], "A10G", "n1", moves=True)
-    assert one == "GPU g0 (A10G) is gone from node n1: it restarts on another one."
-    two = sentences.gpu_gone(["g0", "g1"], "A10G", "n1", moves=True)
-    assert two == "GPUs g0, g1 (A10G) are gone from node n1: it restarts on others."
-    stays = sentences.gpu_gone(["g0"], "A10G", "n1", moves=False)
-    assert stays.endswith("no other free one of that model: it stays as it is until there is.")
+    one = sentences.gpu_gone(["g0"], "A10G", "n1", leaves=True)
+    assert one == "GPU g0 (A10G) is gone from node n1: the replica leaves."
+    two = sentences.gpu_gone(["g0", "g1"], "A10G", "n1", leaves=True)
+    assert two == "GPUs g0, g1 (A10G) are gone from node n1: the replica leaves."
+    stays = sentences.gpu_gone(["g0"], "A10G", "n1", leaves=False)
+    assert stays.endswith("stays as it is until there is room for another one in its place.")

@@ -67,7 +67,9 @@ def test_gpus_that_are_not_there_any_more_are_not_given_back(
     assert len(caplog.records) == 2
     places.release("r1")
     assert places.take("r3", [A10G], 3) is None
-    assert not places.release("r2")
+    assert places.take("r3", [Spot("n2", "A10G")], 1) is None
+    places.release("r2")
+    assert places.take("r3", [Spot("n2", "A10G")], 1) is None
 
 
 def test_gpus_are_shared_out_where_there_are_any(places: Places):
@@ -75,20 +77,31 @@ def test_gpus_are_shared_out_where_there_are_any(places: Places):
     assert not Places(NO_MACHINES).shared
 
 
+GPUS = st.permutations("abcde").flatmap(lambda ids: st.integers(0, 5).map(lambda n: ids[:n]))
+
+
 @given(
     steps=st.lists(
-        st.tuples(st.sampled_from("rstu"), st.integers(0, 3), st.sampled_from([A10G, L4]))
+        st.one_of(
+            st.tuples(st.sampled_from("rstu"), st.integers(0, 3), st.sampled_from([A10G, L4])),
+            GPUS,
+        )
     )
 )
-def test_no_gpu_is_ever_anybody_s_twice(steps: list[tuple[str, int, Spot]]):
+def test_no_gpu_is_ever_anybody_s_twice(steps: list[tuple[str, int, Spot] | list[str]]):
     places = Places(BOX)
-    for replica_id, gpus, spot in steps:
+    for step in steps:
+        if isinstance(step, list):
+            places.renew(box(*step))
+            continue
+        replica_id, gpus, spot = step
         if replica_id in places.taken:
             places.release(replica_id)
         else:
             places.take(replica_id, [spot], gpus)
         given_away = [gpu for _, mine in places.taken.values() for gpu in mine]
         assert len(set(given_away)) == len(given_away)
+    places.renew(BOX)
     for replica_id in [*places.taken]:
         places.release(replica_id)
     assert places.take("x", [A10G], 2) is not None
@@ -131,25 +144,41 @@ def test_gpus_are_shared_from_the_first_on_and_for_good():
     assert places.shared
 
 
-def test_gpus_that_are_gone_are_exchanged_for_free_ones_of_their_model_first(places: Places):
+def test_a_gpu_that_returns_is_still_whose_it_was(places: Places):
     places.take("r1", [A10G], 2)
-    assert places.given("r1") == Place(node="n1", gpu_type="A10G", gpus=("a", "b"))
-    places.renew(box("b", "d"))
-    assert places.lost(A10G, ("a", "b")) == ["a"]
-    assert places.lost(L4, ("c",)) == ["c"]
-    assert places.exchange("r1", [A10G], 2) == A10G
-    found = places.given("r1")
-    assert found is not None
-    assert sorted(found.gpus) == ["b", "d"]
-    assert places.take("r2", [A10G], 1) is None
-
-
-def test_without_others_nothing_is_exchanged(places: Places):
-    places.take("r1", [A10G], 1)
-    places.take("r2", [A10G], 1)
     places.renew(box("b"))
-    assert places.exchange("r1", [A10G, L4], 1) is None
-    assert places.given("r1") == Place(node="n1", gpu_type="A10G", gpus=("a",))
-    assert places.given("r3") is None
+    places.renew(box("a", "b", "d"))
+    found = places.take("r2", [A10G], 1)
+    assert found is not None
+    assert found[0].gpus == ("d",)
+
+
+def test_a_gpu_that_returns_is_still_whose_it_was_before_the_restart():
+    places = Places(box("b", "d"))
+    places.reserve("r1", A10G, ["a", "b"])
+    places.reserve("r2", A10G, ["b"])  # what no record should say
+    places.renew(box("a", "b", "d"))
+    found = places.take("r3", [A10G], 1)
+    assert found is not None
+    assert found[0].gpus == ("d",)
     places.release("r2")
-    assert places.exchange("r1", [L4, A10G], 1) == A10G
+    assert places.take("r4", [A10G], 1) is None
+    places.release("r1")
+    assert places.take("r4", [A10G], 2) is not None
+
+
+def test_a_gpu_that_is_called_something_else_is_the_same_one(places: Places):
+    places.take("r1", [A10G], 1)
+    renamed = Spot("n1", "NVIDIA A10G")
+    places.renew(
+        Inventory(
+            machines=(
+                Machine(
+                    name="n1", cpu=8.0, memory_bytes=1, gpus=(Gpu(id="a", type="NVIDIA A10G"),)
+                ),
+            )
+        )
+    )
+    assert places.take("r2", [renamed], 1) is None
+    places.release("r1")
+    assert places.take("r2", [renamed], 1) is not None

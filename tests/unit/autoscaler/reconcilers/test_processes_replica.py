@@ -1,130 +1,162 @@
-"""One replica: it moves when its GPUs are gone, and has the size that it was granted."""
+"""One replica: it leaves when its GPUs are gone, and has the size that it was granted."""
 
 import asyncio
+import dataclasses
 
 import msgspec
 import pytest
 
-from autoscaler.core.capacity_room import Spot
 from autoscaler.inventory import Gpu, Inventory, Machine
 from autoscaler.reconcilers.base import Opening, Placement
 from controlplane.model.bundles import Bundle
 from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import GroupRuntime, Proton, Replica, Runtime
-from tests.fakes.processes import NOBODY, READY
 from tests.fakes.replicas import container, proton
-from tests.unit.autoscaler.reconcilers.proton_world import SETTINGS, SPOT, World, gpus_of, room_for
+from tests.unit.autoscaler.reconcilers.proton_world import SPOT, World, gpus_of, room_for
 
 
-def machine_with(*gpus: str, model: str = "NVIDIA A10G") -> Inventory:
-    """The node of `SPOT`, with these GPUs."""
-    found = tuple(Gpu(id=gpu_id, type=model) for gpu_id in gpus)
-    return Inventory(machines=(Machine(name="n1", cpu=4.0, memory_bytes=2**34, gpus=found),))
+def lost(world: World, *ids: str, openings: int = 0, stay: int = 0) -> Placement:
+    """These replicas have lost a GPU each."""
+    gone = {r.id: r.gpus[:1] for r in world.replicas if r.id in ids}
+    return dataclasses.replace(room_for(openings), lost=gone, lost_stay=stay)
 
 
-def test_a_replica_whose_gpu_is_gone_ends_its_requests_and_moves_to_another_one(play):
+async def two_run(world: World) -> tuple[str, str]:
+    """Two replicas that are ready; gateways know everything."""
+    world.proton.aim(2, room_for(2))
+    await asyncio.sleep(1)
+    world.loads.acknowledged_revision = 10**9
+    first, second = world.replicas
+    return first.id, second.id
+
+
+async def told(world: World) -> None:
+    """The gateways have reported."""
+    for runner in world.proton.runners.values():
+        runner.nudge()
+    await asyncio.sleep(2)
+
+
+def test_a_replica_whose_gpu_is_gone_drains_while_its_successor_starts(play):
     async def story(world: World) -> None:
-        world.proton.aim(1, room_for(1))
+        first, second = await two_run(world)
+        world.places.renew(machine_with("GPU-1", "GPU-2"))
+        world.loads.in_flight = {first: 1}
+        world.proton.aim(2, lost(world, first, openings=1))
+        await asyncio.sleep(2)
+        phases = {replica.id: replica.phase for replica in world.replicas}
+        assert phases.pop(first) is ReplicaPhase.DRAINING, "it has a request"
+        assert set(phases.values()) == {ReplicaPhase.READY}
+        assert gpus_of(world) == ["GPU-0", "GPU-1", "GPU-2"]
+        assert world.proton.runners[first].replica.message == (
+            "GPU GPU-0 (NVIDIA A10G) is gone from node n1: the replica leaves."
+        )
+        world.loads.in_flight = {}
+        await told(world)
+        assert world.gone == [first]
+        assert [replica.restart_count for replica in world.replicas] == [0, 0]
+        assert second in phases
+
+    play(story)
+
+
+def test_what_it_still_has_is_nobody_s_before_its_process_has_ended(play):
+    async def story(world: World) -> None:
+        opening = Opening(spot=SPOT, gpus=2)
+        world.proton.aim(1, Placement(openings=(opening,)))
         await asyncio.sleep(1)
+        world.loads.acknowledged_revision = 10**9
         [before] = world.replicas
         world.loads.in_flight = {before.id: 1}
-        world.loads.acknowledged_revision = 10**9
         world.places.renew(machine_with("GPU-1", "GPU-2"))
-        world.proton.aim(1, room_for(0))
+        gone = {before.id: ("GPU-0",)}
+        world.proton.aim(1, Placement(openings=(opening,), lost=gone))
         await asyncio.sleep(5)
-        assert world.phases == [ReplicaPhase.UNREADY], "it has a request"
-        assert "GPU GPU-0 (NVIDIA A10G) is gone from node n1" in world.replicas[0].message
-        assert len(world.machine.alive) == 1
-        world.proton.aim(1, room_for(0))
+        assert gpus_of(world) == ["GPU-0,GPU-1"]
+        assert world.places.take("another", [SPOT], 2) is None
         world.loads.in_flight = {}
-        for runner in world.proton.runners.values():
-            runner.nudge()
-        await asyncio.sleep(2)
-        [after] = world.replicas
-        assert (after.id, after.phase) == (before.id, ReplicaPhase.READY)
-        assert (after.gpus, after.restart_count, after.message) == (("GPU-1",), 0, "")
-        assert gpus_of(world) == ["GPU-0", "GPU-1"]
-        assert [mine for _, mine in world.places.taken.values()] == [("GPU-1",)]
+        await told(world)
+        assert gpus_of(world) == ["GPU-0,GPU-1", "GPU-2,GPU-1"]
 
     play(story)
 
 
-def test_while_it_moves_its_place_stays_its_own(play):
+def test_without_room_for_another_one_it_stays_and_says_so_until_its_gpu_is_back(play):
     async def story(world: World) -> None:
-        world.machine.stubborn = True
-        world.proton.aim(1, room_for(1))
-        await asyncio.sleep(1)
-        world.loads.acknowledged_revision = 10**9
-        world.places.renew(machine_with("GPU-1"))
-        world.proton.aim(1, room_for(0))
-        assert world.places.take("another", [SPOT], 1) is None
-        held = []
-        for _ in range(200):
-            await asyncio.sleep(0.1)
-            held += [bool(replica.gpus) for replica in world.replicas]
-        assert all(held), "the books of capacity must not give its room to somebody else"
-        assert gpus_of(world) == ["GPU-0", "GPU-1"]
-
-    play(story)
-
-
-def test_without_another_gpu_it_stays_and_says_so_until_there_is_one(play):
-    async def story(world: World) -> None:
-        world.places.reserve("another", SPOT, ["GPU-1"])
-        world.proton.aim(1, room_for(1))
-        await asyncio.sleep(1)
-        world.loads.acknowledged_revision = 10**9
-        world.places.renew(machine_with("GPU-1"))
+        first, second = await two_run(world)
         for _ in range(3):
-            world.proton.aim(1, room_for(0))
+            world.proton.aim(1, lost(world, first, stay=1))
             await asyncio.sleep(1)
-        [replica] = world.replicas
-        assert (replica.phase, replica.gpus) == (ReplicaPhase.READY, ("GPU-0",))
-        assert "there is no other free one of that model" in replica.message
-        world.places.renew(machine_with("GPU-0", "GPU-1"))
-        world.proton.aim(1, room_for(0))
+        assert world.phases == [ReplicaPhase.READY] * 2
+        said = {replica.id: replica.message for replica in world.replicas}
+        assert "GPU-0 (NVIDIA A10G) is gone" in said[first]
+        assert "until there is room for another one" in said[first]
+        assert said[second] == ""
+        world.proton.aim(2, room_for(0))
         await asyncio.sleep(1)
-        assert world.replicas[0].message == "", "it is there again"
-        world.places.renew(machine_with("GPU-1"))
-        world.places.release("another")
-        world.proton.aim(1, room_for(0))
-        await asyncio.sleep(2)
-        assert world.replicas[0].gpus == ("GPU-1",)
+        assert [replica.message for replica in world.replicas] == ["", ""]
 
     play(story)
 
 
-def test_where_its_model_is_gone_it_moves_to_where_its_grant_says(play):
+@pytest.mark.parametrize("broken", [0, 1])
+def test_when_the_count_falls_those_with_lost_gpus_go_first(play, broken: int):
     async def story(world: World) -> None:
-        world.proton.aim(1, room_for(1))
+        both = await two_run(world)
+        world.loads.in_flight = {both[broken]: 9}
+        world.proton.aim(1, lost(world, both[broken]))
         await asyncio.sleep(1)
-        world.loads.acknowledged_revision = 10**9
-        world.places.renew(machine_with("GPU-7", model="NVIDIA L4"))
-        world.proton.aim(1, Placement(openings=(Opening(spot=Spot("n1", "NVIDIA L4"), gpus=1),)))
-        await asyncio.sleep(2)
-        [replica] = world.replicas
-        assert (replica.gpu_type, replica.gpus) == ("NVIDIA L4", ("GPU-7",))
+        assert world.proton.runners[both[broken]].leaving
+        assert not world.proton.runners[both[1 - broken]].leaving
+        world.loads.in_flight = {}
 
     play(story)
 
 
-@pytest.mark.parametrize("answer", [READY, NOBODY])
-def test_one_that_should_move_and_is_not_wanted_any_more_just_goes(play, answer):
+def test_one_that_leaves_for_its_lost_gpu_does_not_return(play):
     async def story(world: World) -> None:
-        world.machine.answer = answer
-        world.machine.stubborn = True
-        world.proton.aim(1, room_for(1))
-        await asyncio.sleep(1)
-        world.loads.acknowledged_revision = 10**9
-        world.places.renew(machine_with("GPU-1"))
-        world.proton.aim(1, room_for(0))
-        await asyncio.sleep(0.5)
-        world.proton.aim(0, Placement())
-        await asyncio.sleep(SETTINGS.drain_timeout_s + SETTINGS.stop_grace_s + 5)
-        assert (world.replicas, world.places.taken) == ([], {})
-        assert gpus_of(world) == ["GPU-0"]
+        first, _ = await two_run(world)
+        world.loads.in_flight = {first: 1}
+        for _ in range(2):
+            world.proton.aim(2, lost(world, first))
+            await asyncio.sleep(1)
+        assert world.proton.runners[first].replica.phase is ReplicaPhase.DRAINING
+        assert world.proton.runners[first].replica.message.endswith("the replica leaves.")
+        assert len(world.replicas) == 3, "another one waits for a place"
 
     play(story)
+
+
+def test_one_that_leaves_already_is_not_counted_among_those_that_may_stay(play):
+    async def story(world: World) -> None:
+        first, second = await two_run(world)
+        world.loads.in_flight = {first: 1, second: 2}
+        for _ in range(3):
+            world.proton.aim(0, lost(world, first, second, stay=1))
+            await asyncio.sleep(1)
+        assert world.phases == [ReplicaPhase.DRAINING, ReplicaPhase.READY]
+
+    play(story)
+
+
+def test_one_that_must_go_by_name_is_not_counted_among_those_that_may_stay(play):
+    async def story(world: World) -> None:
+        first, second = await two_run(world)
+        both = dataclasses.replace(lost(world, first, second, stay=1), victims=frozenset({first}))
+        world.loads.in_flight = {first: 1}
+        for _ in range(2):
+            world.proton.aim(0, both)
+            await asyncio.sleep(1)
+        leaving = {name: runner.leaving for name, runner in world.proton.runners.items()}
+        assert leaving == {first: True, second: False}
+
+    play(story)
+
+
+def machine_with(*gpus: str) -> Inventory:
+    """The node of `SPOT`, with these GPUs."""
+    found = tuple(Gpu(id=gpu_id, type="NVIDIA A10G") for gpu_id in gpus)
+    return Inventory(machines=(Machine(name="n1", cpu=4.0, memory_bytes=2**34, gpus=found),))
 
 
 LARGE = Bundle(id="large", name="large", cpu_count=2, memory_bytes=2**31, gpu_count=2)
@@ -148,14 +180,6 @@ def test_a_replica_has_the_size_of_the_bundle_that_it_was_granted(play):
         assert gpus_of(world) == ["GPU-0,GPU-1"]
         [runner] = world.proton.runners.values()
         assert runner.watched_memory_bytes == LARGE.memory_bytes
-        before = replica.id
-        world.places.renew(machine_with("GPU-1", "GPU-2"))
-        world.loads.acknowledged_revision = 10**9
-        world.proton.aim(1, Placement())
-        await asyncio.sleep(3)
-        [replica] = world.replicas
-        assert (replica.id, replica.bundle, replica.gpus) == (before, "large", ("GPU-2", "GPU-1"))
-        assert replica.bundle_reason == opening.reason, "it moves, and keeps its size"
 
     play(story, wanted=choosing())
 
