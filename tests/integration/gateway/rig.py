@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controlplane.model.kinds import Record
-from controlplane.model.reports import LoadReport, ProtonLoad
+from controlplane.model.reports import LoadReport, ProtonLoad, WorkerNumbers
 from controlplane.model.sections import GatewaySettings, Settings, StoreSettings
 from controlplane.model.states import ReplicaPhase
 from controlplane.model.workloads import Replica
@@ -189,6 +189,12 @@ class Rig:
         await until_async(self.store.collect_reports)
         (report,) = await self.store.collect_reports()
         return report
+
+    async def numbers(self) -> WorkerNumbers:
+        """What decisions see of it; waits for its first."""
+        await until_async(self.store.collect_numbers)
+        (numbers,) = await self.store.collect_numbers()
+        return numbers
 
     async def load(self, proton_id: str = records.PROTON_ID) -> ProtonLoad:
         """The newest report on a proton; all zeros before the first request."""

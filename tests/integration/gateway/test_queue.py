@@ -178,8 +178,8 @@ async def test_whoever_waits_wakes_the_autoscaler_at_once(rig: Rig) -> None:
     client.send(request())
     async with asyncio.timeout(20):
         assert await woken == PROTON_ID
-    report = await rig.report()
-    assert report.protons[PROTON_ID].queued == 1, "the report that explains the call comes with it"
+    numbers = await rig.numbers()
+    assert numbers.protons[PROTON_ID].queued == 1, "the numbers that explain the call come with it"
     await wakes.aclose()  # type: ignore[attr-defined]
 
 
@@ -194,7 +194,7 @@ async def test_a_wake_up_is_repeated_while_somebody_waits(rig: Rig) -> None:
 
 
 async def test_a_request_for_a_free_slot_wakes_the_autoscaler_too(rig: Rig) -> None:
-    await rig.start(limit=1, report_interval_s=60.0)
+    await rig.start(limit=1, report_interval_s=0.05)
     replica = await rig.replica()
     first = await rig.client()
     first.send(request())
@@ -205,7 +205,8 @@ async def test_a_request_for_a_free_slot_wakes_the_autoscaler_too(rig: Rig) -> N
     second.send(request())
     async with asyncio.timeout(20):
         assert await woken == PROTON_ID
-    assert (await rig.report()).protons[PROTON_ID].cold_starts == 0, "one replica was ready"
+    load = await rig.counted(queued=1, in_flight=1)
+    assert load.cold_starts == 0, "one replica was ready"
     await wakes.aclose()  # type: ignore[attr-defined]
 
 
