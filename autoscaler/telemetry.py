@@ -136,8 +136,6 @@ class Telemetry:
         numbers.reason = decision.reason
         numbers.wanted = wanted
         numbers.granted = wanted if decision.grant is None else decision.grant.granted
-        if decision.grant is not None:
-            numbers.granted = decision.grant.granted
         numbers.ready, numbers.pending = observation.ready, observation.pending
         load = observation.load
         if load is None:

@@ -113,7 +113,6 @@ class Fleet:
             return  # it was cut off before
         worker = self.workers[index]
         worker.advance(now_s)
-        worker.finished += 1
         worker.in_flight -= 1
         replica.flying[index] -= 1
         replica.working -= 1
@@ -245,7 +244,6 @@ class Fleet:
         for worker, flying in zip(self.workers, replica.flying, strict=True):
             worker.advance(now_s)
             worker.in_flight -= flying
-            worker.finished += flying
             self.outcome.cut += flying
         self._advance(now_s)
         self.inside -= len(replica.inside)

@@ -29,8 +29,6 @@ class WorkerCounts(msgspec.Struct, frozen=True, gc=False):
 
     clock_s: float
     started: int
-    finished: int
-    """Answered by replicas."""
     refused: int
     """Answered by the gateway: queue full, waited too long."""
     in_flight: int
@@ -59,7 +57,6 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     queued: int
     """Waiting in the gateways."""
     started: int
-    finished: int
     refused: int
     load_seconds: float
     queued_seconds: float

@@ -164,10 +164,9 @@ class _Run:
         fleet.advance(now_s)
         counts = [worker.counts(now_s) for worker in fleet.workers]
         load_seconds = queued_seconds = 0.0
-        in_flight = queued = started = finished = refused = 0
+        in_flight = queued = started = refused = 0
         for one in counts:
             started += one.started
-            finished += one.finished
             refused += one.refused
             in_flight += one.in_flight
             queued += one.queued
@@ -185,7 +184,6 @@ class _Run:
                 in_flight=in_flight,
                 queued=queued,
                 started=started,
-                finished=finished,
                 refused=refused,
                 load_seconds=load_seconds,
                 queued_seconds=queued_seconds,

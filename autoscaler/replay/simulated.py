@@ -53,7 +53,6 @@ class SimulatedWorker:
     __slots__ = (
         "changed_s",
         "expires",
-        "finished",
         "in_flight",
         "index",
         "load_seconds",
@@ -68,7 +67,6 @@ class SimulatedWorker:
     def __init__(self, index: int) -> None:
         self.index = index
         self.started = 0
-        self.finished = 0
         self.refused = 0
         self.in_flight = 0
         self.load_seconds = 0.0
@@ -98,7 +96,6 @@ class SimulatedWorker:
         return WorkerCounts(
             now_s,
             self.started,
-            self.finished,
             self.refused,
             self.in_flight,
             len(self.queue),

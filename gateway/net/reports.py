@@ -6,7 +6,7 @@ Requests never wait for the store: they leave a note here, and one task sends.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
 
@@ -91,36 +91,22 @@ class Reporter:
 
     def report(self) -> LoadReport:
         """Everything this worker knows, now."""
-        now_s = self._worker.monotonic()
-        return LoadReport(
-            sent_at=self._worker.wall(),
-            protons={
-                proton.id: _proton_load(proton, now_s)
-                for proton in self._known()
-                if proton.meter.started
-            },
-            **self._state(now_s),
-        )
+        return LoadReport(sent_at=self._worker.wall(), **self._now(_proton_load))
 
     def numbers(self) -> WorkerNumbers:
-        """Of the same, what replicas are decided by."""
-        now_s = self._worker.monotonic()
-        return WorkerNumbers(
-            protons={
-                proton.id: _proton_numbers(proton, now_s)
-                for proton in self._known()
-                if proton.meter.started
-            },
-            **self._state(now_s),
-        )
+        """Of the same, what replicas are decided by; a report's need not be made for them."""
+        return WorkerNumbers(**self._now(_proton_numbers))
 
-    def _state(self, now_s: float) -> dict[str, Any]:
+    def _now(self, told: Callable[[ProtonRoute, float], object]) -> dict[str, Any]:
+        """What both have in common, with protons as they are `told`."""
         worker = self._worker
+        now_s = worker.monotonic()
         return {
             "worker_id": worker.id,
             "clock_s": now_s,
             "revision": self._routes.revision,
             "draining": worker.draining,
+            "protons": {p.id: told(p, now_s) for p in self._known() if p.meter.started},
             "endpoints": {
                 endpoint.replica_id: endpoint.in_flight
                 for proton in self._known()
@@ -174,14 +160,17 @@ class Reporter:
         Those wait for the next beat.
         """
         failed: StoreError | None = None
+        left = set(wanted)
         for proton_id in wanted:
-            if not isinstance(failed, StoreUnavailableError):  # else each would wait for it anew
-                try:
-                    await self._store.wake(proton_id)
-                    continue
-                except StoreError as exc:
-                    failed = exc
-            self._wanted.add(proton_id)
+            try:
+                await self._store.wake(proton_id)
+                left.remove(proton_id)
+            except StoreUnavailableError as exc:  # each of the others would wait for it anew
+                failed = exc
+                break
+            except StoreError as exc:
+                failed = exc
+        self._wanted |= left
         return failed
 
     def _tell(self, failed: StoreError | None) -> None:
