@@ -36,6 +36,8 @@ SHARES: Final[dict[str, float]] = {
 """Each phase's share of the time between start and stop."""
 
 _MIN_FIRST_S: Final = 2.0
+_SLACK_S: Final = 0.5
+"""Less than a replica takes to start: the first one is still there for the steady traffic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +98,10 @@ def phases(seconds: float) -> list[Phase]:
 def tuning(seconds: float) -> Tuning:
     """Windows and cooldown that fit a demo of `seconds`."""
     traffic_s = seconds - OVERHEAD_S
+    first = next(phase for phase in phases(seconds) if phase.name == "first")
     return Tuning(
         stable_window_s=round(min(max(traffic_s / 10, 1.5), 6.0), 1),
-        cooldown_s=round(min(max(traffic_s / 12, 1.0), 4.0), 1),
+        cooldown_s=round(first.end_s - first.start_s - _SLACK_S, 1),
     )
 
 

@@ -17,20 +17,25 @@ svg { --c0: #1d4ed8; --c1: #c2410c }
 """
 
 
-def page(measures: Sequence[Measure], *, seconds: float, start_up_s: float, machine: str) -> str:
+def page(
+    runs: Sequence[Sequence[Measure]], *, seconds: float, start_up_s: float, machine: str
+) -> str:
     """The page.
 
     Args:
-        measures: What was compared.
+        runs: What was compared, per run; the last one is shown, all are held against the bounds.
         seconds: The demo's length.
-        start_up_s: What the simulator was told.
+        start_up_s: What the simulator was told in the last run.
         machine: Where the real run was.
     """
-    rows = [
-        f"| {m.name} | {m.real:.4g} | {m.simulated:.4g} | {m.distance:.3g} | {m.bound:.3g} |"
-        f" {'' if m.holds else '**outside**'} |"
-        for m in measures
-    ]
+    rows = []
+    for same in zip(*runs, strict=True):
+        m, farthest = same[-1], max(same, key=lambda m: m.distance - m.bound)
+        outside = "" if all(m.holds for m in same) else "**outside**"
+        rows.append(
+            f"| {m.name} | {m.real:.4g} | {m.simulated:.4g} | {m.distance:.3g} |"
+            f" {farthest.distance:.3g} | {farthest.bound:.3g} | {outside} |"
+        )
     return "\n".join(
         [
             "# The simulator against reality",
@@ -40,12 +45,13 @@ def page(measures: Sequence[Measure], *, seconds: float, start_up_s: float, mach
             f"The traffic of `tidegate demo --seconds {seconds:g}` on a real one-machine system"
             " (processes, sockets, store), and the same trace in the simulator, with the same"
             f" policy and settings. The simulator is told one measured thing: that a replica takes"
-            f" {start_up_s:.2f} s to start, which is how long the first request waited.",
+            f" {start_up_s:.2f} s to start, which is how long the first request waited."
+            f" {len(runs)} run{'s' * (len(runs) != 1)}, the last one shown.",
             "",
             f"![Replicas and waiting requests, real and simulated]({PICTURE})",
             "",
-            "| measure | real | simulated | apart | bound | |",
-            "|---|---|---|---|---|---|",
+            "| measure | real | simulated | apart | at most, all runs | bound | |",
+            "|---|---|---|---|---|---|---|",
             *rows,
             "",
             "Replica-seconds are apart by a share of the larger; wanted and ready by the mean"

@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import pytest
 
+from controlplane.cli.demo_run import STARTUP_S
 from controlplane.demo.traffic import (
     BURST_PER_S,
     MAX_SECONDS,
@@ -64,3 +65,10 @@ def test_settings_are_known_and_quiet_is_long_enough_for_zero(seconds):
     assert settings.autoscaler.cooldown_s == tuned.cooldown_s
     quiet = phases(seconds)[-1]
     assert tuned.stable_window_s + tuned.cooldown_s < quiet.end_s - quiet.start_s
+
+
+@pytest.mark.parametrize("seconds", LENGTHS)
+def test_the_first_replica_is_still_there_for_the_steady_traffic(seconds):
+    _, first, steady, *_ = phases(seconds)
+    leaves_s = first.start_s + STARTUP_S + tuning(seconds).cooldown_s
+    assert leaves_s >= steady.start_s + 0.4

@@ -69,6 +69,13 @@ def test_a_replica_that_starts_much_later_is_outside(run):
     assert outside(compare(run, slow)) != set()
 
 
+@pytest.mark.parametrize("start_up_s", [1.0, 1.1, 1.3, 1.4, 1.5])
+def test_the_demo_has_no_edge_at_which_a_slightly_later_start_changes_everything(start_up_s):
+    usual, other = (simulated(60.0, start_up_s=s, until_s=55.0) for s in (1.2, start_up_s))
+    assert outside(compare(usual, other)) == set()
+    assert other.replica_seconds == pytest.approx(usual.replica_seconds, rel=0.1)
+
+
 def test_another_window_and_replicas_without_a_limit_are_outside(run, monkeypatch):
     monkeypatch.setattr(runs, "LIMIT_PER_TARGET", 100)
     no_queue = simulated(SECONDS, start_up_s=START_UP_S, until_s=END_S)
@@ -83,8 +90,10 @@ def test_another_window_and_replicas_without_a_limit_are_outside(run, monkeypatc
 def test_the_page_and_the_picture_show_both(run):
     other: Observed = replace(run, failed=1)
     measures = compare(run, other)
-    made = page(measures, seconds=SECONDS, start_up_s=START_UP_S, machine="2 cores")
-    assert "| failed | 0 | 1 | 1 | 0 | **outside** |" in made
+    runs = [measures, compare(run, run)]
+    made = page(runs, seconds=SECONDS, start_up_s=START_UP_S, machine="2 cores")
+    assert "| failed | 0 | 0 | 0 | 1 | 0 | **outside** |" in made
+    assert "2 runs, the last one shown." in made
     assert "outside" in table(measures)
     drawn = picture(run, other)
     assert drawn.startswith("<svg xmlns")
