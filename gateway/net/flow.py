@@ -220,10 +220,15 @@ class Exchange:
             prefix += worker.timings.lines(self, self._now_s())
         return prefix
 
-    def relay(self, data: bytes) -> None:
+    def relay(self, data: bytes | memoryview) -> None:
         """Response bytes to the client, at once."""
         self.bytes_out += len(data)
         self.client.write(data)
+
+    def relay_parts(self, head: bytes, body: memoryview) -> None:
+        """The same for a head and the beginning of a body, without a copy of either."""
+        self.bytes_out += len(head) + len(body)
+        self.client.write_parts([head, body])
 
     def complete(self, *, reusable: bool) -> None:
         """The whole response is relayed."""

@@ -12,6 +12,7 @@ from gateway.core.chunks import ChunkReader, write_chunks, write_end
 from gateway.core.exchange import COMMITTED, TUNNEL
 from gateway.core.framing import FramingError
 from gateway.core.messages import BODY_CHUNKED, BODY_FIXED, BODY_NONE, BODY_TO_CLOSE, ResponseHead
+from gateway.net.bulk import WORTH_IT, BulkReader
 
 if TYPE_CHECKING:
     from gateway.net.endpoints import Endpoint
@@ -45,6 +46,7 @@ class UpstreamProtocol:
 
     __slots__ = (
         "_buffer",
+        "_bulk",
         "_chunks",
         "_left",
         "_state",
@@ -56,6 +58,7 @@ class UpstreamProtocol:
         "exchange",
         "idle_since_s",
         "reused",
+        "scratch",
         "transport",
     )
 
@@ -75,6 +78,8 @@ class UpstreamProtocol:
         self._left = 0
         self._buffer = b""
         self._chunks: ChunkReader | None = None
+        self._bulk: BulkReader | None = None
+        self.scratch = worker.scratch
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TCP connection stands."""
@@ -98,10 +103,10 @@ class UpstreamProtocol:
                 exchange.relay(data)
             elif left == 0:
                 exchange.relay(data)
-                self._complete(exchange, reusable=True)
+                self.complete(exchange, reusable=True)
             else:
                 exchange.relay(data[:left])
-                self._complete(exchange, reusable=False)
+                self.complete(exchange, reusable=False)
         elif state == BODY_CHUNKED:
             self._read_chunks(exchange, data)
         elif exchange.client_chunked:
@@ -129,7 +134,7 @@ class UpstreamProtocol:
         if self._state == BODY_TO_CLOSE and exc is None and exchange.phase is COMMITTED:
             if exchange.client_chunked:
                 exchange.relay(write_end([]))
-            self._complete(exchange, reusable=False)
+            self.complete(exchange, reusable=False)
             return
         self.exchange = None
         exchange.upstream_lost(bool(self._buffer))
@@ -166,10 +171,10 @@ class UpstreamProtocol:
             except FramingError:
                 exchange.fail(answers.BAD_RESPONSE)
                 return
-            data = data[end:]
             if head.status >= _OK:
-                self._start_body(exchange, head, data)
+                self._start_body(exchange, head, data, end)
                 return
+            data = data[end:]
             if head.status == _SWITCHING_PROTOCOLS:
                 self._state = BODY_TO_CLOSE
                 exchange.upgrade(head, data)
@@ -187,22 +192,18 @@ class UpstreamProtocol:
         else:
             self._buffer = data
 
-    def _start_body(self, exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
+    def _start_body(self, exchange: "Exchange", head: ResponseHead, data: bytes, at: int) -> None:
+        """Relay the head, and what has come of the body: `data` from `at` on."""
         out = exchange.respond(head)
         body = head.body
         self._state = body
         if body == BODY_FIXED:
-            left = (head.content_length or 0) - len(rest)
-            if left <= 0:
-                exchange.relay(out + (rest[:left] if left else rest))
-                self._complete(exchange, reusable=not left)
-                return
-            self._left = left
-            exchange.relay(out + rest)
-        elif body == BODY_NONE:
-            exchange.relay(out)
-            self._complete(exchange, reusable=not rest)
+            self._start_fixed(exchange, out, data, at, head.content_length or 0)
             return
+        rest = data[at:]
+        if body == BODY_NONE:
+            exchange.relay(out)
+            self.complete(exchange, reusable=not rest)
         elif body == BODY_CHUNKED:
             self._chunks = ChunkReader()
             exchange.relay(out)
@@ -212,6 +213,22 @@ class UpstreamProtocol:
             exchange.relay(out)
             if rest:
                 exchange.relay(write_chunks([rest]) if exchange.client_chunked else rest)
+
+    def _start_fixed(
+        self, exchange: "Exchange", out: bytes, data: bytes, at: int, length: int
+    ) -> None:
+        left = length - (len(data) - at)
+        if left >= WORTH_IT and not self.endpoint.proton.tls:
+            exchange.relay_parts(out, memoryview(data)[at:])
+            if self._bulk is None:
+                self._bulk = BulkReader(self)
+            self._bulk.begin(left)
+        elif left > 0:
+            self._left = left
+            exchange.relay(out + data[at:])
+        else:
+            exchange.relay(out + data[at : at + length])
+            self.complete(exchange, reusable=not left)
 
     def _read_chunks(self, exchange: "Exchange", data: bytes) -> None:
         chunks = self._chunks
@@ -231,8 +248,9 @@ class UpstreamProtocol:
             exchange.relay(out)
         if chunks.done:
             self._chunks = None
-            self._complete(exchange, reusable=not rest)
+            self.complete(exchange, reusable=not rest)
 
-    def _complete(self, exchange: "Exchange", *, reusable: bool) -> None:
+    def complete(self, exchange: "Exchange", *, reusable: bool) -> None:
+        """The whole response has come."""
         self._state = _HEAD
         exchange.complete(reusable=reusable)

@@ -15,6 +15,7 @@ from gateway.core.forwarded import TrustedProxies
 from gateway.core.messages import RequestHead
 from gateway.core.overload import connection_limit, exchange_limit
 from gateway.net.access_log import AccessLog, Line, path_of
+from gateway.net.bulk import Scratch
 from gateway.net.clients import Clients
 from gateway.net.heads import Heads
 from gateway.net.spans import Spans
@@ -44,6 +45,7 @@ class Worker:
         "queued_bytes",
         "random",
         "replaced",
+        "scratch",
         "settings",
         "spans",
         "timings",
@@ -85,6 +87,8 @@ class Worker:
         """As many as the setting and the operating system allow."""
         self.tunnels: set[Exchange] = set()
         """Exchanges that switched protocols and have not ended."""
+        self.scratch = Scratch()
+        """What long bodies are read into."""
         self.queued_bytes = 0
         """Memory of requests that wait."""
         self.tls_failures = 0
