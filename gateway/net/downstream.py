@@ -228,19 +228,15 @@ class DownstreamProtocol:
 
     # ---- the exchange calls
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | memoryview, body: memoryview | None = None) -> None:
         """Response bytes; a view's memory must stay as it is while the transport has it."""
         if not self._lost:
             self.deadline_s = self._worker.monotonic() + self._silence_s
             self._waiting_for = _STREAM
-            self.transport.write(data)
-
-    def write_parts(self, parts: list[bytes | memoryview]) -> None:
-        """Response bytes that do not lie side by side."""
-        if not self._lost:
-            self.deadline_s = self._worker.monotonic() + self._silence_s
-            self._waiting_for = _STREAM
-            self.transport.writelines(parts)
+            if body is None:
+                self.transport.write(data)
+            else:
+                self.transport.writelines((data, body))
 
     def write_interim(self, data: bytes) -> None:
         """A 1xx answer: what we wait for stays the same."""

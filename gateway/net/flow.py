@@ -228,7 +228,7 @@ class Exchange:
     def relay_parts(self, head: bytes, body: memoryview) -> None:
         """The same for a head and the beginning of a body, without a copy of either."""
         self.bytes_out += len(head) + len(body)
-        self.client.write_parts([head, body])
+        self.client.write(head, body)
 
     def complete(self, *, reusable: bool) -> None:
         """The whole response is relayed."""
