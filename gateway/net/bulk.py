@@ -35,11 +35,14 @@ class Scratch:
 
     def renew(self) -> None:
         """Leave the buffer to whoever still writes from it."""
-        self.view = memoryview(bytearray(SIZE))
+        self.view = memoryview(bytearray(SIZE + 1))
 
 
 class BulkReader(asyncio.BufferedProtocol):
-    """Stands in for an `UpstreamProtocol` at its transport, from within a response to its end."""
+    """Stands in for an `UpstreamProtocol` at its transport, from within a response to its end.
+
+    Meanwhile the other's `data_received` is not called; all its other callbacks are.
+    """
 
     __slots__ = ("_left", "_upstream")
 

@@ -126,6 +126,7 @@ class UpstreamProtocol:
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: end or repeat its exchange."""
         self.closed = True
+        self._bulk = None  # both know each other: nothing is left to the garbage collector
         exchange = self.exchange
         if exchange is None:
             if self in self.endpoint.idle:
@@ -219,7 +220,10 @@ class UpstreamProtocol:
     ) -> None:
         left = length - (len(data) - at)
         if left >= WORTH_IT and not self.endpoint.proton.tls:
-            exchange.relay_parts(out, memoryview(data)[at:])
+            if len(data) > at:
+                exchange.relay_parts(out, memoryview(data)[at:])
+            else:
+                exchange.relay(out)
             if self._bulk is None:
                 self._bulk = BulkReader(self)
             self._bulk.begin(left)

@@ -83,9 +83,9 @@ async def test_the_first_answer_binds_a_browser_to_its_replica(rig: Rig) -> None
 async def test_browsers_without_a_cookie_are_spread(rig: Rig) -> None:
     await sticky(rig, COOKIE)
     replicas = [await rig.replica() for _ in range(3)]
-    for _ in range(9):
+    for _ in range(18):
         (await rig.client()).send(request())
-    await rig.counted(in_flight=9)
+    await rig.counted(in_flight=18)
     await until(lambda: all(len(replica.wires) >= 2 for replica in replicas))
 
 
