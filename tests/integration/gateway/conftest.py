@@ -21,7 +21,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 @pytest.fixture
 async def rig(store: Store, store_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
     """Nothing is started yet: `await rig.start()`."""
-    random.seed(1)  # what a gateway in this process draws from: no test depends on luck
+    random.seed(1)  # a gateway in this process draws from it: the same in every run
     with no_errors():
         rig = Rig(store, store_url, tmp_path)
         yield rig

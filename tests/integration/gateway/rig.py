@@ -182,6 +182,20 @@ class Rig:
         finally:
             client.close()
 
+    async def asked(self) -> tuple[Wire, Wire]:
+        """Start a gateway, and send a request that its one replica has heard.
+
+        Returns:
+            The client's connection and the replica's.
+        """
+        await self.start()
+        replica = await self.replica()
+        client = await self.client()
+        client.send(request())
+        wire = await replica.accepted()
+        await wire.request()
+        return client, wire
+
     # ---- what the gateway counts
 
     async def report(self) -> LoadReport:

@@ -165,12 +165,7 @@ async def test_what_follows_a_long_answer_is_nobodys_answer(rig: Rig, size: int)
 
 async def in_the_middle(rig: Rig) -> tuple[Wire, Wire]:
     """A client that has read the first MiB of a long answer, and the replica's side."""
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     wire.send(head_of(), body_of(1)[:MIB])
     await client.head()
     assert await client.exactly(MIB) == body_of(1)[:MIB]

@@ -43,12 +43,7 @@ async def test_a_client_that_leaves_the_queue_is_forgotten(rig: Rig, rude: bool)
 
 
 async def test_a_client_that_breaks_off_in_flight_is_told_to_the_replica(rig: Rig) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     client.reset()
     await gone(wire)
     await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
@@ -96,12 +91,7 @@ async def test_a_client_of_http_1_0_that_only_stops_sending_hears_nothing_before
 
 
 async def test_a_client_that_closes_in_order_in_flight_is_told_to_the_replica(rig: Rig) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     client.close()
     await gone(wire)
     await rig.counted(started=1, in_flight=0, finished={"aborted": 1})
@@ -111,12 +101,7 @@ async def test_a_client_that_closes_in_order_in_flight_is_told_to_the_replica(ri
 async def test_a_client_that_ends_its_side_of_a_stream_is_asked_with_a_zero(
     rig: Rig, gone_for_good: bool
 ) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
     await client.head()
     assert await client.chunk() == b"a"
@@ -134,12 +119,7 @@ async def test_a_client_that_ends_its_side_of_a_stream_is_asked_with_a_zero(
 
 
 async def test_a_client_that_closes_in_a_silent_stream_is_told_to_the_replica(rig: Rig) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n1")
     await client.head()
     assert await client.exactly(1) == b"1"
@@ -172,12 +152,7 @@ async def test_a_client_that_leaves_within_its_body_is_told_to_the_replica(
 async def test_a_client_that_leaves_within_the_answer_is_told_to_the_replica(
     rig: Rig, rude: bool
 ) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")
     await client.head()
     assert await client.chunk() == b"hi"

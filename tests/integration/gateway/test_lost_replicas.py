@@ -199,12 +199,7 @@ async def test_a_repeat_goes_on_with_the_rest_of_a_body_that_still_comes(rig: Ri
 )
 @pytest.mark.parametrize("rude", [False, True], ids=["eof", "reset"])
 async def test_a_cut_answer_is_never_completed(rig: Rig, said: bytes, rude: bool) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     wire.send(said)
     head = await client.head()
     if rude:
@@ -219,12 +214,7 @@ async def test_a_cut_answer_is_never_completed(rig: Rig, said: bytes, rude: bool
 
 
 async def test_a_reset_does_not_complete_a_body_that_ends_with_the_connection(rig: Rig) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     wire.send(b"HTTP/1.1 200 OK\r\n\r\nsome")
     await client.head()
     assert await client.chunk() == b"some"

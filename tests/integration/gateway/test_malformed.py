@@ -341,12 +341,7 @@ async def test_garbage_from_a_replica_is_502(rig: Rig, said: bytes, method: str)
 
 @pytest.mark.parametrize("said", CHUNK_FAULTS)
 async def test_a_broken_chunked_answer_is_cut_and_never_completed(rig: Rig, said: bytes) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
     await client.head()
     assert await client.chunk() == b"a"

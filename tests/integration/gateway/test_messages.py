@@ -335,12 +335,7 @@ async def test_a_final_answer_in_place_of_100_continue_reaches_the_client(rig: R
 
 
 async def test_early_hints_are_relayed_before_the_answer_comes(rig: Rig) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     for link in (b"</a>", b"</b>"):
         wire.send(b"HTTP/1.1 103 Early Hints\r\nLink: %b\r\n\r\n" % link)
         head = await client.head()

@@ -84,12 +84,7 @@ async def test_large_bodies_pass_both_ways_unchanged(rig: Rig, chunked: bool) ->
 
 
 async def test_a_large_answer_without_a_length_passes_unchanged(rig: Rig) -> None:
-    await rig.start()
-    replica = await rig.replica()
-    client = await rig.client()
-    client.send(request())
-    wire = await replica.accepted()
-    await wire.request()
+    client, wire = await rig.asked()
     wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
     sending = asyncio.create_task(send_all(wire, chunked=False))
     sending.add_done_callback(lambda _: wire.close())
